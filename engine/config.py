@@ -1,0 +1,312 @@
+"""Configuration: one TOML file < environment < command line, and nothing else.
+
+    vntape up --config vntape.toml --set gateway.port=9000
+    VNTAPE_GATEWAY_PORT=9000 vntape up
+
+The dataclasses below are the only list of keys, with defaults and meanings; an unknown key is an
+error that names the nearest known one. Secrets come from the environment or a file of their own
+(`feed.credentials_file`), are read by the ingest process alone, and are never written back.
+"""
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from engine.errors import ConfigError
+
+ENV_PREFIX = "VNTAPE_"
+ENV_CONSUMER_ID = "VNTAPE_CONSUMER_ID"
+ENV_CONSUMER_SECRET = "VNTAPE_CONSUMER_SECRET"
+ENV_NOT_KEYS = {ENV_CONSUMER_ID, ENV_CONSUMER_SECRET, "VNTAPE_CACHE_DIR"}
+
+
+def _key(default: Any, meaning: str) -> Any:
+    """One configuration key: its default and what it means, in one place."""
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"meaning": meaning})
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """Where this instance keeps its shared memory."""
+
+    name: str = _key("main", "instance name; two instances on one host need two names")
+    dir: str = _key("/dev/shm", "folder for shared memory and local sockets (a tmpfs)")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedConfig:
+    """The SSI FastConnect v2 connection."""
+
+    url: str = _key("https://fc-data.ssi.com.vn/", "REST host, ends in /")
+    stream_url: str = _key("https://fc-datahub.ssi.com.vn/v2.0/", "streaming host, ends in /")
+    channels: str = _key("X-QUOTE:ALL,X-TRADE:ALL,R:ALL,MI:ALL,F:ALL",
+                         "the complete SwitchChannels set; X or the pair, never both")
+    credentials_file: str = _key("", "TOML file with consumer_id and consumer_secret, mode 0600")
+    reconnect_base_ms: int = _key(250, "first reconnect delay; doubles with full jitter")
+    reconnect_cap_ms: int = _key(30_000, "longest reconnect delay")
+    connect_timeout_ms: int = _key(10_000, "limit for each request of the handshake")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Ingest and shard workers."""
+
+    shards: int = _key(1, "worker processes; each owns one ring")
+    ring_slots: int = _key(262_144, "slots per ring, a power of two (192 bytes each)")
+    symbols_max: int = _key(8_192, "symbols of a day, all venues, indices and futures together")
+    side_precedence: list[str] = _key(["EXCHANGE", "QUOTE", "TICK"],
+                                      "order in which side rules are asked")
+    pace: str = _key("live", "live: never wait for a reader; lossless: a simulator or a replay "
+                             "may be held back so that nothing is dropped")
+    wait: str = _key("auto", "spin, yield, park, or auto (never spins with too few cores)")
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """What clients connect to."""
+
+    count: int = _key(1, "gateway processes; number i listens on port + i")
+    host: str = _key("127.0.0.1", "address to bind; only loopback until tokens exist")
+    port: int = _key(8765, "first port; 0 picks a free one")
+    conflate_ms: int = _key(50, "default interval of conflated subscriptions")
+    heartbeat_ms: int = _key(1_000, "heartbeat when nothing else was sent")
+    client_budget_bytes: int = _key(1_048_576, "unsent bytes a client may have before it lags")
+    clients_max: int = _key(1_000, "connections per gateway")
+    topics_max: int = _key(4_096, "topics per connection; a wildcard counts once")
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorConfig:
+    """How children are watched."""
+
+    restart_base_ms: int = _key(50, "delay before the first restart; doubles per quick death")
+    restart_cap_ms: int = _key(5_000, "longest restart delay")
+    crash_loop_max: int = _key(10, "deaths of one child within a minute before giving up")
+    drain_ms: int = _key(3_000, "time children get to stop before they are killed")
+    status_ms: int = _key(1_000, "status line interval; 0 turns it off")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything an operator can set. `origins` says where each non-default value came from."""
+
+    run: RunConfig = field(default_factory=RunConfig)
+    feed: FeedConfig = field(default_factory=FeedConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
+    supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """SSI's consumer id and secret. `repr` shows neither."""
+
+    consumer_id: str = field(repr=False)
+    consumer_secret: str = field(repr=False)
+
+
+SECTIONS = {f.name: f for f in fields(Config) if f.name != "origins"}
+
+
+def _section_type(name: str) -> type:
+    kind = SECTIONS[name].default_factory
+    assert isinstance(kind, type)
+    return kind
+
+
+def keys() -> Iterator[tuple[str, Field[Any]]]:
+    """Yield ``("section.key", dataclass field)`` for every key there is."""
+    for section in SECTIONS:
+        for item in fields(_section_type(section)):
+            yield f"{section}.{item.name}", item
+
+
+def _refuse_unknown(key: str, origin: str) -> None:
+    known = [name for name, _ in keys()]
+    if key in known:
+        return
+    if key.rsplit(".", 1)[-1] in ("consumer_id", "consumer_secret"):
+        raise ConfigError(f"{key} ({origin}): secrets do not belong here; set "
+                          f"{ENV_CONSUMER_ID} and {ENV_CONSUMER_SECRET} or feed.credentials_file")
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "; `vntape config show` lists all keys"
+    raise ConfigError(f"unknown configuration key {key} ({origin}){hint}")
+
+
+def _convert(key: str, item: Field[Any], value: Any, origin: str) -> Any:
+    """Turn a TOML value or a string into the key's type, or refuse."""
+    kind = item.type
+    text = isinstance(value, str)
+    try:
+        if kind is int and (text or (isinstance(value, int) and not isinstance(value, bool))):
+            return int(value)
+        if kind is str and text:
+            return value
+        if get_origin(kind) is list and get_args(kind) == (str,):
+            parts = [part.strip() for part in value.split(",")] if text else value
+            if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
+                return parts
+    except ValueError:
+        pass
+    name = "a list of strings" if get_origin(kind) is list else getattr(kind, "__name__", kind)
+    raise ConfigError(f"{key} ({origin}) is {value!r}, expected {name}")
+
+
+def _from_toml(path: Path) -> Iterator[tuple[str, Any, str]]:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"configuration file {path} does not exist") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"configuration file {path} cannot be read: {error}") from None
+    for section, table in tree.items():
+        if section not in SECTIONS or not isinstance(table, dict):
+            near = difflib.get_close_matches(section, SECTIONS, n=1)
+            raise ConfigError(f"unknown configuration section [{section}] ({path.name}); "
+                              + (f"did you mean [{near[0]}]?" if near else
+                                 f"sections are {', '.join(SECTIONS)}"))
+        for key, value in table.items():
+            yield f"{section}.{key}", value, path.name
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    by_variable = {ENV_PREFIX + key.upper().replace(".", "_"): key for key, _ in keys()}
+    for variable, value in environ.items():
+        if variable.startswith(ENV_PREFIX) and variable not in ENV_NOT_KEYS:
+            key = by_variable.get(variable)
+            if key is None:
+                near = difflib.get_close_matches(variable, by_variable, n=1)
+                raise ConfigError(f"unknown environment variable {variable}"
+                                  + (f"; did you mean {near[0]}?" if near else ""))
+            yield key, value, variable
+
+
+def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None,
+         overrides: Sequence[str] = ()) -> Config:
+    """Read and check the configuration.
+
+    Parameters
+    ----------
+    path
+        TOML file, or None for defaults.
+    environ
+        Environment to read ``VNTAPE_SECTION_KEY`` from; the process's own by default.
+    overrides
+        ``section.key=value`` strings from the command line, strongest.
+
+    Raises
+    ------
+    ConfigError
+        Unknown key, wrong type, impossible value: says which, where from, and what to do.
+    """
+    found: list[tuple[str, Any, str]] = list(_from_toml(path)) if path else []
+    found += list(_from_environment(os.environ if environ is None else environ))
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override!r} is not of the form section.key=value")
+        found.append((key.strip(), value, "command line"))
+    items = dict(keys())
+    values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    origins: dict[str, str] = {}
+    for key, value, origin in found:
+        _refuse_unknown(key, origin)
+        section, _, name = key.partition(".")
+        values[section][name] = _convert(key, items[key], value, origin)
+        origins[key] = origin
+    config = Config(**{section: _section_type(section)(**values[section])
+                       for section in SECTIONS}, origins=origins)
+    check(config)
+    return config
+
+
+def check(config: Config) -> None:
+    """Refuse values that cannot work, with both numbers."""
+    engine, gateway, feed = config.engine, config.gateway, config.feed
+
+    def need(good: bool, text: str) -> None:
+        if not good:
+            raise ConfigError(text)
+
+    need(config.run.name.replace("-", "").replace("_", "").isalnum(),
+         f"run.name is {config.run.name!r}: use letters, digits, - and _")
+    need(1 <= engine.shards <= 16, f"engine.shards is {engine.shards}, allowed 1 to 16")
+    slots = engine.ring_slots
+    need(4_096 <= slots <= 2**24 and slots & (slots - 1) == 0,
+         f"engine.ring_slots is {slots}: it must be a power of two from 4096 to 16777216")
+    need(64 <= engine.symbols_max <= 1_000_000,
+         f"engine.symbols_max is {engine.symbols_max}, allowed 64 to 1000000")
+    need(sorted(engine.side_precedence) == ["EXCHANGE", "QUOTE", "TICK"],
+         f"engine.side_precedence is {engine.side_precedence}: name EXCHANGE, QUOTE and TICK, "
+         "each once")
+    need(engine.pace in ("live", "lossless"),
+         f"engine.pace is {engine.pace!r}, allowed: live, lossless")
+    need(engine.wait in ("auto", "spin", "yield", "park"),
+         f"engine.wait is {engine.wait!r}, allowed: auto, spin, yield, park")
+    need(1 <= gateway.count <= 16, f"gateway.count is {gateway.count}, allowed 1 to 16")
+    need(0 <= gateway.port <= 65_535 - gateway.count,
+         f"gateway.port is {gateway.port}, allowed 0 to {65_535 - gateway.count}")
+    for key, _ in keys():
+        section, _, name = key.partition(".")
+        value = getattr(getattr(config, section), name)
+        if name.endswith(("_ms", "_max", "_bytes")):
+            need(value >= 0, f"{key} is {value}, it cannot be negative")
+    for name in ("url", "stream_url"):
+        url = getattr(feed, name)
+        need(url.startswith(("http://", "https://")) and url.endswith("/"),
+             f"feed.{name} is {url!r}: it must start with http(s):// and end with /")
+
+
+def load_credentials(config: Config, environ: Mapping[str, str] | None = None) -> Credentials:
+    """Read SSI's id and secret from the environment, else from `feed.credentials_file`.
+
+    Raises
+    ------
+    ConfigError
+        Nothing set, or the file is unreadable or open to others. Never quotes a value.
+    """
+    environ = os.environ if environ is None else environ
+    consumer_id, secret = environ.get(ENV_CONSUMER_ID), environ.get(ENV_CONSUMER_SECRET)
+    if consumer_id and secret:
+        return Credentials(consumer_id, secret)
+    name = config.feed.credentials_file
+    if not name:
+        missing = ENV_CONSUMER_SECRET if consumer_id else ENV_CONSUMER_ID
+        raise ConfigError(f"SSI credentials are missing: set {missing} (and its twin), or point "
+                          "feed.credentials_file at a file with consumer_id and consumer_secret")
+    path = Path(name)
+    try:
+        mode = path.stat().st_mode & 0o077
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"feed.credentials_file {name} cannot be read "
+                          f"({type(error).__name__})") from None
+    if mode:
+        raise ConfigError(f"feed.credentials_file {name} is open to others (mode bits "
+                          f"{mode:03o}): chmod 600 it")
+    values = [tree.get(key) for key in ("consumer_id", "consumer_secret")]
+    if not all(isinstance(value, str) and value for value in values):
+        raise ConfigError(f"feed.credentials_file {name} needs the strings consumer_id and "
+                          "consumer_secret")
+    return Credentials(str(values[0]), str(values[1]))
+
+
+def to_json(config: Config) -> str:
+    """Serialise for the children. Holds no secret: a Config cannot."""
+    return json.dumps(asdict(config), indent=1)
+
+
+def from_json(text: str) -> Config:
+    """Rebuild what `to_json` wrote."""
+    tree = json.loads(text)
+    origins = tree.pop("origins")
+    return Config(**{name: _section_type(name)(**values) for name, values in tree.items()},
+                  origins=origins)

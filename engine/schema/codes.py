@@ -1,0 +1,200 @@
+"""Every code that travels in a record. Values are wire format: append, never renumber."""
+
+from enum import IntEnum, IntFlag
+
+
+class Venue(IntEnum):
+    """Where an instrument is listed. The feed's ``Exchange`` (REST says ``DER`` for futures)."""
+
+    UNKNOWN = 0
+    HOSE = 1
+    HNX = 2
+    UPCOM = 3
+    DERIVATIVES = 4
+    HNXBOND = 5
+
+
+class Instrument(IntEnum):
+    """What kind of thing a symbol names."""
+
+    UNKNOWN = 0
+    STOCK = 1
+    FUTURE = 2
+    INDEX = 3
+
+
+class SlotKind(IntEnum):
+    """Which view of a slot holds its payload."""
+
+    NONE = 0
+    TRADE = 1
+    QUOTE = 2
+    INDEX = 3
+    FOREIGN = 4
+    STATUS = 5
+    BAR = 6
+    ODD_LOT = 7
+    SYMBOL = 8
+    CONTROL = 9
+
+
+class SourceType(IntEnum):
+    """Which SSI message type a slot came from."""
+
+    NONE = 0
+    X = 1
+    X_QUOTE = 2
+    X_TRADE = 3
+    R = 4
+    MI = 5
+    F = 6
+    B = 7
+    OL = 8
+
+
+class SlotFlag(IntFlag):
+    """Quality and framing of a slot."""
+
+    NONE = 0
+    LAST = 1  # last slot of an ingest batch: the group it ends is published and folded whole
+
+
+class FeedSession(IntEnum):
+    """The feed's ``TradingSession`` word. A hint: phases come from the clock (market/sessions)."""
+
+    NONE = 0  # absent, null or empty
+    OTHER = 1  # a word nobody has documented; never an error
+    ATO = 2
+    LO = 3
+    ATC = 4
+    PT = 5
+    C = 6
+    BREAK = 7
+    HALT = 8  # "H" or "HALT"
+    PLO = 9
+
+
+class TradingStatus(IntEnum):
+    """The feed's ``TradingStatus`` word (ssi-wire section 3.1)."""
+
+    NONE = 0
+    OTHER = 1
+    NORMAL = 2  # "N", "Normal", "Active"
+    DELISTED = 3  # "D"
+    HALTED = 4  # "H"
+    SUSPENDED = 5  # "S"
+    NEW_LISTING = 6  # "NL"
+    TO_BE_DELISTED = 7  # "ND"
+    SPECIAL = 8  # "ST"
+    MATCHING_SUSPENDED = 9  # "SA"
+    PUT_THROUGH_SUSPENDED = 10  # "SP"
+    NOT_TRADED = 11  # "NT", seen in captures, never documented
+
+
+class Phase(IntEnum):
+    """Session phase of one venue, or of one symbol when it is halted."""
+
+    PRE = 0
+    ATO = 1
+    CONTINUOUS = 2
+    BREAK = 3
+    ATC = 4
+    PLO = 5
+    PUT_THROUGH = 6
+    CLOSED = 7
+    HALT = 8
+
+
+PHASE_COUNT = len(Phase)
+
+
+class Side(IntEnum):
+    """Who was the aggressor. NEUTRAL is a statement (an auction), UNKNOWN is none."""
+
+    UNKNOWN = 0
+    BUY = 1
+    SELL = 2
+    NEUTRAL = 3
+
+
+SIDE_COUNT = len(Side)
+
+
+class SideRule(IntEnum):
+    """Which rule decided the side."""
+
+    NONE = 0
+    EXCHANGE = 1
+    QUOTE = 2
+    TICK = 3
+    AUCTION = 4
+
+
+class TradeEvent(IntEnum):
+    """What a TRADE slot turned out to be once compared with the symbol's cumulative volume."""
+
+    NONE = 0  # not a trade slot
+    MATCH = 1  # the cumulative volume grew: a match, possibly with missed volume before it
+    BASELINE = 2  # first message of the day and it already carries volume we never saw
+    REPEAT = 3  # same cumulative volume: a refresh
+    CORRECTION = 4  # cumulative volume shrank on the same trading date: follow the exchange
+    STALE_DAY = 5  # belongs to a trading date older than the symbol's current one
+
+
+class NoteFlag(IntFlag):
+    """What classify tells later stages about a slot."""
+
+    NONE = 0
+    NEW_DAY = 1  # first slot of this symbol on a newer trading date: reset day state
+    STALE_DAY = 2  # older trading date: later stages ignore the slot
+    DISAGREE = 4  # EXCHANGE and QUOTE both spoke and differ
+
+
+class DeltaFlag(IntFlag):
+    """Quality of a delta row, as clients see it."""
+
+    NONE = 0
+    MISSED_BEFORE = 1  # volume was missed just before this trade
+    BASELINE = 2  # the row starts from a baseline: part of the day was not seen
+    CORRECTED = 4  # the exchange's cumulative volume went down today
+    CROSSED = 8  # bid >= ask: an auction book
+    MARKET_ORDERS = 16  # level 1 has volume at price 0: ATO/ATC orders
+    DISAGREE = 32  # EXCHANGE and QUOTE named different sides
+
+
+class ControlOp(IntEnum):
+    """What a CONTROL slot says."""
+
+    NONE = 0
+    TIMER = 1  # time passed without data
+    FEED_STATE = 2  # arg0 = FeedState
+    GAP = 3  # the feed was away; arg0 = from recv_ns, arg1 = to recv_ns
+
+
+class FeedState(IntEnum):
+    """Is the tape alive? A dead feed must never look alive."""
+
+    DOWN = 0
+    CONNECTING = 1
+    LIVE = 2
+    STALE = 3
+
+
+class Reject(IntEnum):
+    """Why a frame or message was refused whole. Index into the rejected counters."""
+
+    FRAME_TOO_LARGE = 0
+    FRAME_NOT_JSON = 1
+    FRAME_SHAPE = 2  # JSON, but no object or no list of hub messages
+    MESSAGE_NOT_JSON = 3
+    MESSAGE_SHAPE = 4  # no DataType or Content, or they are of the wrong kind
+    UNKNOWN_TYPE = 5
+    MISSING_FIELD = 6
+    BAD_NUMBER = 7
+    OUT_OF_RANGE = 8
+    BAD_TIME = 9
+    BAD_SYMBOL = 10
+    SYMBOLS_FULL = 11
+
+
+REJECT_COUNT = len(Reject)
