@@ -1,0 +1,1 @@
+"""Benches: each checks its answer, runs small in the tests, and prints JSON."""
