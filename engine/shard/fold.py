@@ -1,0 +1,169 @@
+"""What a shard worker holds: the state of its symbols, and the one call that moves it on.
+
+State is a pure function of the slots folded so far (design law 2): the same slots give the same
+rows and the same digest, wherever the batches were cut between groups.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError
+from engine.schema.channels import Channel
+from engine.schema.slots import SLOT, Rows
+from engine.shard import classify
+from engine.shard.stage import Stage
+from engine.shard.stages import STAGES
+from engine.shard.step import TALLY, fuse, plan
+
+DEFAULT_PRECEDENCE = ("EXCHANGE", "QUOTE", "TICK")
+
+# A place in an out buffer depends on where batches were cut; it is no part of the state's meaning.
+NOT_MEANING = frozenset({"out_row"})
+
+
+class FoldCounts(NamedTuple):
+    """What happened since the start, over all symbols; fields of ``step.TALLY``."""
+
+    slots: int
+    matches: int
+    repeats: int
+    corrections: int
+    baselines: int
+    missed_volume_shares: int
+    ignored_slots: int
+    day_rolls: int
+
+
+assert FoldCounts._fields == TALLY.names
+
+
+class Fold:
+    """All stages of a shard over their preallocated memory.
+
+    Parameters
+    ----------
+    symbol_capacity
+        Rows of every state; symbol ids 1 .. symbol_capacity - 1 can be folded. Slots of other
+        ids are ignored and counted.
+    batch_capacity
+        Slots of the largest batch `fold` will be given.
+    precedence
+        Side rules in the order they are asked: names of EXCHANGE, QUOTE, TICK.
+    hash_deltas
+        Keep a running hash of every emitted row for `digest`. Tests and replays want it;
+        production does not pay for it.
+    stages
+        The stages in order; each with a channel keeps its last row in ``state["row"]``.
+
+    Attributes
+    ----------
+    latest
+        Channel name -> latest emitted row per symbol, dtype of the channel, shape
+        (symbol_capacity,), index symbol_id; seq 0 where nothing was emitted yet. Live views into
+        the stages' state, not contiguous: read them, or copy with ``latest[name][ids]``.
+
+    Raises
+    ------
+    ConfigError
+        A capacity that cannot work, or a bad `precedence`.
+    """
+
+    def __init__(self, symbol_capacity: int, batch_capacity: int,
+                 precedence: Sequence[str] = DEFAULT_PRECEDENCE, *, hash_deltas: bool = False,
+                 stages: Sequence[Stage] = STAGES) -> None:
+        if symbol_capacity < 2 or batch_capacity < 1:
+            raise ConfigError(
+                f"a shard needs room for 2 symbols and 1 slot; got symbol_capacity "
+                f"{symbol_capacity}, batch_capacity {batch_capacity}")
+        self.batch_capacity = batch_capacity
+        self.stages = tuple(stages)
+        self._plan = plan(self.stages, symbol_capacity, batch_capacity)
+        self._memory = _aligned_zeros(self._plan.size_bytes)
+        self._bounds = self._plan.bounds()
+        self._out_counts = np.zeros(len(self.stages), np.int64)
+        self._step = fuse(self.stages)
+        self.notes: NDArray[np.void] = self._plan.notes.view(self._memory)
+        self._tally = self._plan.tally.view(self._memory)
+        self._states = [place.state.view(self._memory) for place in self._plan.stages]
+        self._outs: list[tuple[int, Channel, NDArray[np.void]]] = []
+        self.latest: dict[str, NDArray[np.void]] = {}
+        for index, (stage, place) in enumerate(zip(self.stages, self._plan.stages, strict=True)):
+            if stage is classify.STAGE:
+                classify.fill_params(place.params.view(self._memory), precedence)
+            if stage.channel is not None:
+                self._outs.append((index, stage.channel, place.out.view(self._memory)))
+                self.latest[stage.channel.name] = self._states[index]["row"]
+        self._hashes: dict[str, Any] | None = (
+            {name: hashlib.sha256() for name in self.latest} if hash_deltas else None)
+
+    def fold(self, rows: Rows) -> list[tuple[Channel, NDArray[np.void]]]:
+        """Fold one batch.
+
+        Parameters
+        ----------
+        rows
+            A whole number of groups, at most `batch_capacity` slots. ``rows.head`` must be
+            the contiguous SLOT array itself, as ``slots.rows_over`` gives it.
+
+        Returns
+        -------
+        list of (Channel, rows)
+            Channels that have news, in the order of the stages. Views into the fold's memory:
+            valid until the next call.
+        """
+        count = rows.count
+        assert count <= self.batch_capacity, (
+            f"batch of {count} slots, the fold was built for {self.batch_capacity}")
+        self._step(rows.head, count, self._memory, self._bounds, self._out_counts)
+        out_counts = self._out_counts.tolist()
+        news = [(channel, out[:out_counts[index]])
+                for index, channel, out in self._outs if out_counts[index]]
+        if self._hashes is not None:
+            for channel, emitted in news:
+                self._hashes[channel.name].update(emitted.view(np.uint8))
+        return news
+
+    def warm(self) -> None:
+        """Compile everything by folding an empty batch; state does not change."""
+        self._step(np.zeros(1, SLOT), 0, self._memory, self._bounds, self._out_counts)
+
+    @property
+    def counts(self) -> FoldCounts:
+        """What happened since the start."""
+        return FoldCounts(*self._tally[0].tolist())
+
+    def state(self, stage_name: str) -> NDArray[np.void]:
+        """Return a stage's live state, shape (symbol_capacity,): for tools and tests."""
+        return dict(zip((stage.name for stage in self.stages), self._states, strict=True))[
+            stage_name]
+
+    def digest(self) -> str:
+        """Return ``sha256:...`` over the meaning of all states and, if kept, all rows emitted.
+
+        Equal for equal slots, whatever the batches. Folds of other capacities, or one with and
+        one without `hash_deltas`, are not comparable.
+        """
+        whole = hashlib.sha256()
+        for stage, state in zip(self.stages, self._states, strict=True):
+            for name in state.dtype.names or ():
+                if name not in NOT_MEANING:
+                    whole.update(f"{stage.name}.{name}".encode())
+                    whole.update(state[name].tobytes())
+        whole.update(self._tally.tobytes())
+        if self._hashes is not None:
+            for name, running in self._hashes.items():
+                whole.update(name.encode())
+                whole.update(running.digest())
+        return "sha256:" + whole.hexdigest()
+
+
+def _aligned_zeros(size_bytes: int) -> NDArray[np.uint8]:
+    """Return zeroed bytes that start on a cache line; pages are touched when first used."""
+    line = 64
+    raw = np.zeros(size_bytes + line, np.uint8)
+    start = -raw.ctypes.data % line
+    return raw[start:start + size_bytes]

@@ -1,0 +1,44 @@
+"""The one plug-in shape: trackers, alert rules and the core statistics are all a Stage.
+
+A kernel is called once per batch, in the order of the stage tuple:
+
+    kernel(rows, notes, state, params, out) -> count
+
+rows    schema.slots.Rows, read-only; row i is valid for i < rows.count, and rows.count rows are a
+        whole number of groups (the last one has SlotFlag.LAST)
+notes   NOTE array, one per row; only classify writes them, everybody else reads
+state   the stage's own rows, `state_dtype`, shape (symbol_capacity,), index symbol_id
+params  the stage's own record, `params_dtype`, shape (1,): a value, so that a changed setting
+        never meets a constant frozen into machine code
+out     rows of the stage's channel, shape (out_capacity,); the kernel fills [0, count)
+
+It may not allocate, raise, read a clock, or depend on where a batch was cut. At most one out row
+per symbol and group, except on channels that carry every event (trade).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.schema.channels import Channel
+from engine.schema.slots import Rows
+
+Kernel = Callable[
+    [Rows, NDArray[np.void], NDArray[np.void], NDArray[np.void], NDArray[np.void]], int
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A named kernel with its own state, settings and channel."""
+
+    name: str
+    scope: Literal["symbol", "market"]
+    state_dtype: np.dtype[Any]
+    params_dtype: np.dtype[Any]
+    channel: Channel | None
+    kernel: Kernel
+    meaning: str

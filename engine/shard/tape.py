@@ -1,0 +1,61 @@
+"""The tape: one row of channel ``trade`` for every match, never merged, never skipped."""
+
+from typing import Any
+
+import numpy as np
+
+from engine.jit import kernel
+from engine.schema import channels
+from engine.schema.codes import DeltaFlag, NoteFlag, TradeEvent
+from engine.schema.deltas import TRADE_DELTA
+from engine.shard.groups import NO_PARAMS, stamp
+from engine.shard.stage import Stage
+
+MATCH = int(TradeEvent.MATCH)
+NOTE_DISAGREE = int(NoteFlag.DISAGREE)
+DISAGREE = int(DeltaFlag.DISAGREE)
+MISSED_BEFORE = int(DeltaFlag.MISSED_BEFORE)
+
+STATE = np.dtype([("row", TRADE_DELTA)])
+
+
+@kernel
+def write_trade(row: Any, head: Any, trade: Any, note: Any) -> None:
+    """Fill the symbol's trade row with this match."""
+    flags = 0
+    if note["missed_volume_shares"] != 0:
+        flags |= MISSED_BEFORE
+    if note["flags"] & NOTE_DISAGREE:
+        flags |= DISAGREE
+    stamp(row, head, note["phase"], flags)
+    row["seq"] += 1
+    row["updates"] = 1
+    row["price_e2"] = trade["last_price_e2"]
+    row["side"] = note["side"]
+    row["side_rule"] = note["side_rule"]
+    row["side_exchange"] = note["side_exchange"]
+    row["side_quote"] = note["side_quote"]
+    row["side_tick"] = note["side_tick"]
+    row["volume_shares"] = note["volume_shares"]
+    row["value_vnd"] = note["value_vnd"]
+    row["total_volume_shares"] = trade["total_volume_shares"]
+    row["missed_volume_shares"] = note["missed_volume_shares"]
+    row["bid_price_e2"] = note["bid_price_e2"]
+    row["ask_price_e2"] = note["ask_price_e2"]
+
+
+@kernel
+def tape(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # noqa: ARG001
+    """Publish every match. See ``Stage`` for the arguments; at most one row a slot."""
+    count = 0
+    for i in range(rows.count):
+        if notes[i]["event"] == MATCH:
+            row = state[rows.head[i]["symbol_id"]]["row"]
+            write_trade(row, rows.head[i], rows.trade[i], notes[i])
+            out[count] = row
+            count += 1
+    return count
+
+
+STAGE = Stage("tape", "symbol", STATE, NO_PARAMS, channels.TRADE, tape,
+              "every match with its size, value, side and the reason for that side")
