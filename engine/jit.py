@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,6 +88,16 @@ def kernel(function: F) -> F:
     return cast("F", compile_one(function))
 
 
+# Casts for arithmetic that wraps around. Numba promises LLVM that signed sums and products never
+# overflow, so one that does is undefined: right today, wrong after the next optimisation. Unsigned
+# ones wrap. With the JIT off they are Python's integers, which grow: mask before using the result.
+U64: Any = int if config.DISABLE_JIT else np.uint64
+I64: Any = int if config.DISABLE_JIT else np.int64
+
+# Numba knows the option and mypy does not.
+_LEAN: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+
+
 def lean_kernel(function: F) -> F:
     """Compile like `kernel`, without reference counting.
 
@@ -94,12 +105,9 @@ def lean_kernel(function: F) -> F:
     and loop turn, which cost the decoder more than half its speed. The caller of the outermost
     kernel keeps the arrays alive. A lean kernel cannot allocate; numba refuses one that tries.
     """
-    compile_one = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-    return cast("F", compile_one(function))
+    return cast("F", numba.njit(**_LEAN)(function))
 
 
 def inlined_kernel(function: F) -> F:
     """Compile like `lean_kernel`, to be copied into every kernel that calls it."""
-    compile_one = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False,
-                             forceinline=True)
-    return cast("F", compile_one(function))
+    return cast("F", numba.njit(**_LEAN, forceinline=True)(function))

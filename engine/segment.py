@@ -95,6 +95,8 @@ def create(path: Path, size_bytes: int) -> Segment:
             f"this user may not write to {path.parent}: choose another run.dir"
         ) from None
     try:
+        if size_bytes > _free_bytes(path):  # do not fill the memory up to find out
+            raise OSError(errno.ENOSPC, "no room")
         os.posix_fallocate(fd, 0, size_bytes)
         mapping = _map(fd, size_bytes, writable=True)
     except OSError as error:
@@ -105,6 +107,18 @@ def create(path: Path, size_bytes: int) -> Segment:
     finally:
         os.close(fd)
     return Segment(path, mapping)
+
+
+def check_room(folder: Path, size_bytes: int) -> None:
+    """Refuse before anything is made when all segments together cannot fit.
+
+    Raises
+    ------
+    ConfigError
+        `folder` has less than `size_bytes` free: both numbers and the remedy.
+    """
+    if size_bytes > _free_bytes(folder / "any"):
+        raise ConfigError(_no_room(folder / "all segments", size_bytes))
 
 
 def open_writable(path: Path) -> Segment:
@@ -186,12 +200,16 @@ def _map(fd: int, size_bytes: int, *, writable: bool) -> mmap.mmap:
     )
 
 
+def _free_bytes(path: Path) -> int:
+    """Return the room on the file system of a path."""
+    place = os.statvfs(path.parent)
+    return place.f_bavail * place.f_frsize
+
+
 def _no_room(path: Path, size_bytes: int) -> str:
     """Say how much was asked, how much there is, and what to do."""
-    place = os.statvfs(path.parent)
-    free_bytes = place.f_bavail * place.f_frsize
     return (
-        f"{path} needs {size_bytes} bytes and {path.parent} has {free_bytes} free: "
+        f"{path} needs {size_bytes} bytes and {path.parent} has {_free_bytes(path)} free: "
         f"make the file system larger (docker: --shm-size; or mount -o remount,size=...), "
         f"or lower engine.ring_slots or engine.symbols_max"
     )

@@ -175,6 +175,19 @@ def read_futures(path: Path | str) -> FuturesTable:
     return FuturesTable(str(path), date, tuple(bars))
 
 
+def read_day(table: Path | None, futures: Path | None) -> tuple[MarketTable, FuturesTable | None]:
+    """Read a day's files; without either, the day that ships with vntape and its future.
+
+    Raises
+    ------
+    ConfigError
+        As for `read_table`.
+    """
+    if table is None and futures is None:
+        futures = SHIPPED_FUTURES
+    return read_table(table or SHIPPED_TABLE), read_futures(futures) if futures else None
+
+
 def read_members(path: Path | str = SHIPPED_VN30) -> tuple[str, ...]:
     """Read an index basket: a CSV file with a column symbol. Raises ConfigError."""
     return tuple(row.code("symbol") for row in _rows(Path(path), ("symbol",)))
@@ -268,7 +281,8 @@ def _listing(row: _Row) -> Listing:
     prices = {name: row.whole(name, PRICE_VND_MAX)
               for name in ("open_vnd", "high_vnd", "low_vnd", "close_vnd")}
     volume = row.whole("volume_shares", VOLUME_MAX)
-    row.check_range(prices)
+    if volume:  # without a trade the day's prices mean nothing, publishers fill in what they like
+        row.check_range(prices)
     if prior == 0:
         row.refuse("prior_close_vnd", f"{code} has no prior close; a reference price is needed")
     if volume and prices["low_vnd"] == 0:

@@ -1,0 +1,100 @@
+"""The whole engine in one process: the same intake, rings and stages, no second process.
+
+Tests, replays and the bench use this, so that a test, a replayed bug and a figure run the very
+code that runs in production. Time is whatever the caller stamps on the frames.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.decode.symbols import SymbolTable, format_symbols, symbols_bytes
+from engine.ring.layout import format_ring, ring_bytes
+from engine.ring.reader import RingReader
+from engine.ring.writer import RingWriter
+from engine.schema.channels import Channel
+from engine.schema.counters import INGEST_COUNTERS
+from engine.schema.slots import SLOT, rows_over
+from engine.shard.fold import Fold
+from engine.wiring.intake import Intake
+from engine.wiring.shard_map import shard_rule
+
+Sections = list[tuple[Channel, NDArray[np.void]]]
+
+
+class LocalShard:
+    """One ring's reader and the fold behind it."""
+
+    def __init__(self, ring: NDArray[np.uint8], symbols_max: int, batch_slots: int,
+                 side_precedence: Iterable[str], hash_deltas: bool) -> None:
+        self.reader = RingReader(ring, None, start="oldest")
+        self.fold = Fold(symbols_max, batch_slots, precedence=tuple(side_precedence),
+                         hash_deltas=hash_deltas)
+        self._batch = np.zeros(batch_slots, SLOT)
+        self._rows = rows_over(self._batch, 0)
+
+    def step(self) -> Sections:
+        """Fold one batch. The sections are views, valid until the next step; empty when idle."""
+        count = self.reader.poll(self._batch)
+        return self.fold.fold(self._rows._replace(count=count)) if count else []
+
+
+class LocalTape:
+    """Frames in, delta sections out.
+
+    Parameters
+    ----------
+    shards, ring_slots, symbols_max, batch_slots, side_precedence
+        As in the configuration; `batch_slots` is the most a step folds at once.
+    hash_deltas
+        Keep the running hash of all deltas for `digest`.
+    """
+
+    def __init__(self, *, shards: int = 1, ring_slots: int = 65_536, symbols_max: int = 4_096,
+                 batch_slots: int = 4_096,
+                 side_precedence: Iterable[str] = ("EXCHANGE", "QUOTE", "TICK"),
+                 hash_deltas: bool = True) -> None:
+        table = np.zeros(symbols_bytes(symbols_max), np.uint8)
+        format_symbols(table, symbols_max)
+        self.symbols = SymbolTable(table, shard_rule(shards))
+        self.counters = np.zeros(1, INGEST_COUNTERS)
+        rings = [np.zeros(ring_bytes(ring_slots), np.uint8) for _ in range(shards)]
+        for ring in rings:
+            format_ring(ring, ring_slots, created_ns=0)
+        writers = [RingWriter(ring, None) for ring in rings]
+        self.intake = Intake(self.symbols, writers, self.counters)
+        self.shards = [LocalShard(ring, symbols_max, batch_slots, side_precedence, hash_deltas)
+                       for ring in rings]
+
+    def play(self, frames: Iterable[tuple[int, bytes]], flush_every: int = 64) -> None:
+        """Run ``(recv_ns, frame)`` pairs through everything, keeping state and digest only."""
+        for index, (recv_ns, frame) in enumerate(frames, 1):
+            self.intake.on_frame(frame, recv_ns)
+            if index % flush_every == 0:
+                self.intake.flush()
+                self.drain()
+        self.intake.flush()
+        self.drain()
+
+    def drain(self) -> int:
+        """Fold everything published so far. Return the number of delta rows it gave."""
+        rows = 0
+        for shard in self.shards:
+            while shard.reader.lag_slots:
+                rows += sum(len(section) for _, section in shard.step())
+            assert shard.reader.lapped_slots == 0, "the local ring is too small for one flush"
+        return rows
+
+    def latest(self, channel: str) -> dict[str, np.void]:
+        """Return the newest row of a channel by symbol code, for symbols that have one."""
+        codes = self.symbols.rows["code"]
+        return {codes[row["symbol_id"]].decode(): row
+                for shard in self.shards for row in shard.fold.latest[channel]
+                if row["seq"] > 0}
+
+    def digest(self) -> str:
+        """Return one hash over the state and the deltas of all shards."""
+        parts = "".join(shard.fold.digest() for shard in self.shards)
+        return hashlib.sha256(parts.encode()).hexdigest()

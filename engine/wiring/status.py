@@ -1,0 +1,83 @@
+"""The supervisor's status line: can an operator trust the tape, in one glance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.clock import DAY_S, ICT_OFFSET_S, iso_ict, trade_day
+from engine.market.sessions import phase_at
+from engine.schema.codes import FeedState, Venue
+
+VENUES_SHOWN = (Venue.HOSE, Venue.HNX, Venue.UPCOM, Venue.DERIVATIVES)
+SILENT_NS = 2_000_000_000  # a process whose loop has not turned for this long is stalled
+
+
+def session_text(exch_s: int) -> str:
+    """Return the phase of each venue at an exchange time: ``HOSE CONTINUOUS  HNX ...``."""
+    if exch_s <= 0:
+        return "no exchange time yet"
+    second = (exch_s + ICT_OFFSET_S) % DAY_S
+    phases: dict[str, list[str]] = {}
+    for venue in VENUES_SHOWN:
+        phase = phase_at(venue, trade_day(exch_s), second).name
+        phases.setdefault(phase, []).append(venue.name)
+    return " ".join(f"{phase}:{'+'.join(venues)}" if len(phases) > 1 else phase
+                    for phase, venues in phases.items())
+
+
+@dataclass(slots=True)
+class Sources:
+    """The counters the line is made of, as mapped from shared memory."""
+
+    ingest: NDArray[np.void]
+    shards: Sequence[NDArray[np.void]]
+    gateways: Sequence[NDArray[np.void]]
+
+
+class StatusLine:
+    """Turns counters into one line; remembers the last counts to give rates."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._messages = 0
+        self._now_ns = 0
+
+    def render(self, now_ns: int, troubles: Sequence[str]) -> str:
+        """Return the line. `troubles` are said first: they are what the operator must see."""
+        ingest = self._sources.ingest[0]
+        messages = int(ingest["messages"])
+        elapsed_s = max(now_ns - self._now_ns, 1) / 1e9
+        rate = (messages - self._messages) / elapsed_s if self._now_ns else 0.0
+        self._messages, self._now_ns = messages, now_ns
+        exch_s = int(ingest["last_exch_s"])
+        feed = FeedState(int(ingest["feed_state"])).name
+        rejected = int(ingest["rejected"].sum())
+        lapped = sum(int(cell[0]["lapped_slots"]) for cell in self._sources.shards)
+        problems = [*troubles, *self._silent(now_ns)]
+        if rejected:
+            problems.append(f"{rejected} messages rejected")
+        if lapped:
+            problems.append(f"{lapped} slots lost to a full ring")
+        parts = [
+            "OK" if not problems and feed == "LIVE" else f"feed {feed}" if not problems
+            else "PROBLEM: " + "; ".join(problems),
+            iso_ict(exch_s)[:19].replace("T", " ") if exch_s else "-",
+            session_text(exch_s),
+            f"{rate:,.0f} msg/s",
+            f"lag {sum(int(cell[0]['lag_slots']) for cell in self._sources.shards)} slots",
+            f"{int(ingest['symbols'])} symbols",
+            f"{sum(int(cell[0]['matches']) for cell in self._sources.shards):,} trades",
+            f"{sum(int(cell[0]['missed_volume_shares']) for cell in self._sources.shards):,} missed",
+            f"{sum(int(cell[0]['clients']) for cell in self._sources.gateways)} clients",
+        ]
+        return " | ".join(parts)
+
+    def _silent(self, now_ns: int) -> list[str]:
+        named = [("ingest", self._sources.ingest)]
+        named += [(f"shard-{i}", cell) for i, cell in enumerate(self._sources.shards)]
+        named += [(f"gateway-{i}", cell) for i, cell in enumerate(self._sources.gateways)]
+        return [f"{name} silent for {(now_ns - int(cell[0]['heartbeat_ns'])) / 1e9:.0f} s"
+                for name, cell in named
+                if cell[0]["heartbeat_ns"] and now_ns - int(cell[0]["heartbeat_ns"]) > SILENT_NS]

@@ -1,0 +1,103 @@
+"""Who wants what: clients with the same subscriptions form a group, and share every frame.
+
+A group resolves its topics to masks over symbol ids, again whenever the directory changes, which is
+how a wildcard finds symbols that appear later.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.directory import Directory
+from gateway.topics import Topic, parse
+
+if TYPE_CHECKING:
+    from gateway.fanout import Client
+
+Mode = Literal["all", "conflate"]
+Masks = dict[int, NDArray[np.bool_]]  # channel code -> bool (capacity,)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How a topic is delivered. `interval_ms` is 0 in mode all."""
+
+    mode: Mode
+    interval_ms: int
+
+
+# Topic text -> one Spec per channel it names: `*` spans channels with different defaults.
+Subscriptions = Mapping[str, Mapping[int, Spec]]
+Signature = frozenset[tuple[str, int, Spec]]
+
+
+def signature(subscriptions: Subscriptions) -> Signature:
+    """Return what makes two clients equal."""
+    return frozenset((topic, code, spec) for topic, specs in subscriptions.items()
+                     for code, spec in specs.items())
+
+
+class Group:
+    """Clients that asked for the same.
+
+    Attributes
+    ----------
+    every
+        Masks of the keys wanted in mode all.
+    conflated
+        Interval in ms -> masks of the keys wanted at that interval.
+    members
+        The clients, in the order they came (a dict used as an ordered set).
+    """
+
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        self.signature = signature(subscriptions)
+        self.every: Masks = {}
+        self.conflated: dict[int, Masks] = {}
+        self.members: dict[Client, None] = {}
+        self._version = -1
+        self._topics: dict[int, list[tuple[Topic, Spec]]] = {}
+        for text, specs in subscriptions.items():
+            topic = parse(text)
+            assert topic is not None, f"unchecked topic {text!r}"
+            for code, spec in specs.items():
+                self._topics.setdefault(code, []).append((topic, spec))
+        for topics in self._topics.values():
+            topics.sort(key=lambda pair: pair[0].specificity)
+
+    def resolve(self, directory: Directory) -> None:
+        """Bring the masks up to date."""
+        if self._version == directory.version:
+            return
+        self._version = directory.version
+        self.every, self.conflated = {}, {}
+        for code, topics in self._topics.items():
+            owner = owners(topics, directory)
+            for index, (_, spec) in enumerate(topics):
+                masks = (self.every if spec.mode == "all"
+                         else self.conflated.setdefault(spec.interval_ms, {}))
+                mine = owner == index
+                masks[code] = masks[code] | mine if code in masks else mine
+
+    def keys_of(self, texts: frozenset[str], directory: Directory) -> Masks:
+        """Return the keys whose deciding topic is one of `texts`."""
+        found: Masks = {}
+        for code, topics in self._topics.items():
+            chosen = [i for i, (topic, _) in enumerate(topics) if topic.text in texts]
+            if chosen:
+                found[code] = np.isin(owners(topics, directory), chosen)
+        return found
+
+
+def owners(topics: list[tuple[Topic, Spec]], directory: Directory) -> NDArray[np.int32]:
+    """Return for each symbol id the index of the topic that decides, -1 for none.
+
+    `topics` go from the vaguest to the most specific; a later one overrules.
+    """
+    owner: NDArray[np.int32] = np.full(len(directory.known), -1, np.int32)
+    for index, (topic, _) in enumerate(topics):
+        owner[directory.match(topic.pattern, prefix=topic.wildcard)] = index
+    return owner

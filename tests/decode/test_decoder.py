@@ -1,0 +1,116 @@
+"""The room as a whole: order, counting, batching, limits."""
+
+import numpy as np
+import pytest
+
+from engine.decode.decoder import Decoder
+from engine.decode.frames import FRAME_BYTES_MAX, FrameBatch
+from engine.schema.codes import Reject
+from engine.schema.counters import INGEST_COUNTERS
+from engine.schema.slots import SLOT
+from tests.oracle.decode_frames import (
+    TYPES,
+    Decoded,
+    envelope,
+    frame,
+    hub,
+    new_symbols,
+    record,
+)
+
+
+def mixed_frames():
+    """Fast and slow, good and bad, single and joint."""
+    frames = []
+    for code in ("SSI", "HPG", "FPT", "ACB"):
+        joint = [envelope(kind, record(kind, Symbol=code)) for kind in ("X-TRADE", "F", "R")]
+        frames += [
+            frame("X", Symbol=code),
+            frame("X-QUOTE", Symbol=code, BidVol2=None),  # declined by the scanner
+            b"{}",
+            b"garbage",
+            hub(joint[0], envelope("ZZ", {}), *joint[1:]),
+            hub(*joint),
+            frame("X-TRADE", Symbol=code, LastVol=-1),  # refused
+            frame("MI"),
+            frame("B", Symbol=code),
+        ]
+    return frames
+
+
+@pytest.mark.parametrize("frames_per_batch", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("out_slots", [256, 65_536])
+def test_batching_is_invisible(frames_per_batch, out_slots):
+    frames = mixed_frames()
+    whole = Decoded().feed(*frames)
+    cut = Decoded()
+    for at in range(0, len(frames), frames_per_batch):
+        cut.feed(*frames[at:at + frames_per_batch], recv_ns=1_000 + at, out_slots=out_slots)
+    assert cut.slots.tobytes() == whole.slots.tobytes()
+    assert cut.counters.tobytes() == whole.counters.tobytes()
+    cut.assert_conserved()
+
+
+def test_counters():
+    decoded = Decoded().feed(frame("X"), frame("X"), b"{}", b"?", frame("F", Time="14:45:09"))
+    assert decoded.count("messages") == 4
+    assert decoded.count("slots") == len(decoded.slots) == 1 + 2 + 2 + 1
+    assert decoded.count("oracle_frames") == 3  # the first X introduces SSI
+    assert decoded.count("keepalives") == 1
+    assert decoded.rejected == {"FRAME_NOT_JSON": 1}
+    assert decoded.count("symbols") == 1
+    assert decoded.count("last_exch_s") == 1786693509  # 2026-08-14T14:45:09+07:00
+    assert list(decoded.slots["recv_ns"]) == [1000] * 3 + [1001] * 2 + [1004]
+    decoded.assert_conserved()
+
+
+def test_the_first_sample_of_each_reason_is_kept():
+    decoded = Decoded().feed(b"first" + b"." * 5000, b"second", hub("{"))
+    assert decoded.decoder.samples == {Reject.FRAME_NOT_JSON: b"first" + b"." * 2043,
+                                       Reject.MESSAGE_NOT_JSON: hub("{")}
+
+
+def test_a_frame_too_large_is_counted_without_its_space():
+    batch = FrameBatch(4096, 4)
+    huge = frame("F") + b" " * FRAME_BYTES_MAX
+    for each in (frame("F"), huge, frame("F")):
+        assert batch.append(each, 1)
+    assert batch.oversize == {1: (len(huge), huge[:2048])}
+    counters = np.zeros(1, INGEST_COUNTERS)
+    decoder = Decoder(new_symbols(), counters)
+    out = np.zeros(65_536, SLOT)
+    assert decoder.decode(batch, 0, out) == (3, 3)
+    assert counters["rejected"][0][Reject.FRAME_TOO_LARGE] == 1
+    assert counters["messages"] == 3
+    assert counters["oracle_frames"] == 1
+    assert decoder.samples[Reject.FRAME_TOO_LARGE] == huge[:2048]
+
+
+@pytest.mark.jit
+def test_the_largest_frame_fits():
+    messages = [envelope("X", record("X"))] * 400
+    raw = hub(*messages)
+    assert FRAME_BYTES_MAX // 2 < len(raw) < FRAME_BYTES_MAX
+    decoded = Decoded().feed(raw, raw)
+    assert len(decoded.slots) == 1 + 4 * 400
+    assert decoded.count("oracle_frames") == 1
+
+
+def test_out_too_small_for_a_frame_is_the_callers_mistake():
+    with pytest.raises(ValueError, match="out holds 4 slots"):
+        Decoded().feed(frame("X"), out_slots=4)
+
+
+def test_a_full_symbol_table_rejects_new_symbols_only():
+    decoded = Decoded(symbols_capacity=3)
+    decoded.feed(*(frame("F", Symbol=code) for code in ("AAA", "BBB", "CCC", "AAA", "DDD", "BBB")))
+    assert decoded.rejected == {"SYMBOLS_FULL": 2}
+    assert list(decoded.slots["symbol_id"]) == [1, 1, 2, 2, 1, 2]
+    decoded.assert_conserved()
+
+
+def test_every_type_ends_as_its_slots():
+    decoded = Decoded().feed(*(frame(kind) for kind in TYPES))
+    kinds = [int(kind) for kind in decoded.slots["kind"] if kind != 8]
+    assert kinds == [5, 1, 2, 2, 1, 4, 3, 6, 7]
+    assert {int(source) for source in decoded.slots["source_type"]} == set(range(1, 9))
