@@ -1,0 +1,41 @@
+"""``make bench``: run every bench, one after the other, and keep the JSON.
+
+    python -m bench [--small] [--only decode,ring] [--json FILE]
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+import orjson
+
+from bench.machine import stamp
+
+BENCHES = ("decode", "ring", "stages", "path")  # in the order of the path
+
+
+def main() -> int:
+    """Run the chosen benches; each checks its own answer and raises when it is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--small", action="store_true", help="seconds instead of minutes")
+    parser.add_argument("--only", default=",".join(BENCHES), help="comma-separated names")
+    parser.add_argument("--json", type=Path, default=Path("bench/results/latest.json"))
+    args = parser.parse_args()
+    names = args.only.split(",")
+    unknown = set(names) - set(BENCHES)
+    if unknown:
+        parser.error(f"no bench named {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    results = {"machine": stamp(), "size": "small" if args.small else "full", "benches": {}}
+    for name in names:
+        print(f"bench {name} ...", file=sys.stderr, flush=True)
+        module = importlib.import_module(f"bench.bench_{name}")
+        results["benches"][name] = module.run("small" if args.small else "full")
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    args.json.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    print(orjson.dumps(results["benches"], option=orjson.OPT_INDENT_2).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""A child is restarted when it dies, given up when it cannot live, and ended when told."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.clock import SystemClock
+from engine.config import SupervisorConfig
+from engine.errors import ConfigError
+from engine.log import Log
+from engine.wiring.children import Child, ChildSpec, describe_exit
+
+WATCHDOG_S = 20
+SLEEPER = "import signal; signal.pause()"
+STUBBORN = """
+import pathlib, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path({ready!r}).touch()
+while True:
+    signal.pause()
+"""
+
+
+def child(code: str, **settings: int) -> Child:
+    """Return a child that runs a line of Python."""
+    clock = SystemClock()
+    return Child(ChildSpec("kid", [sys.executable, "-c", code]),
+                 SupervisorConfig(restart_base_ms=1, restart_cap_ms=2, **settings), clock,
+                 Log("test", clock))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition under a watchdog."""
+    async with asyncio.timeout(WATCHDOG_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def end(kid: Child) -> None:
+    """Stop a child and wait for it."""
+    kid.stop()
+    await kid.wait_gone(SystemClock().now_ns() + WATCHDOG_S * 10**9,
+                        lambda: asyncio.ensure_future(asyncio.sleep(0.005)))
+
+
+def test_a_killed_child_is_replaced() -> None:
+    async def scenario() -> None:
+        kid = child(SLEEPER)
+        task = asyncio.create_task(kid.keep_alive())
+        await until(lambda: kid.pid > 0)
+        first = kid.pid
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: kid.restarts == 1 and kid.pid not in (0, first))
+        await end(kid)
+        await task
+        assert kid.pid == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_configuration_is_not_retried() -> None:
+    async def scenario() -> Child:
+        kid = child("raise SystemExit(78)")
+        with pytest.raises(ConfigError, match="kid refused to start"):
+            await kid.keep_alive()
+        return kid
+
+    assert asyncio.run(scenario()).restarts == 0
+
+
+def test_a_crash_loop_is_given_up_with_the_numbers() -> None:
+    async def scenario() -> None:
+        kid = child("raise SystemExit(3)", crash_loop_max=3)
+        with pytest.raises(ConfigError, match=r"died 4 times .* exit code 3.* is 3"):
+            await kid.keep_alive()
+
+    asyncio.run(scenario())
+
+
+def test_a_child_that_ignores_sigterm_is_killed_at_the_deadline(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        ready = tmp_path / "ready"
+        kid = child(STUBBORN.format(ready=str(ready)))
+        task = asyncio.create_task(kid.keep_alive())
+        await until(ready.exists)
+        pid = kid.pid
+        kid.stop()
+        await kid.wait_gone(0, lambda: asyncio.ensure_future(asyncio.sleep(0.005)))
+        await task
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("code", "text"), [(-9, "signal SIGKILL"), (3, "exit code 3")])
+def test_ends_are_described_in_words(code: int, text: str) -> None:
+    assert describe_exit(code) == text

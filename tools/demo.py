@@ -1,0 +1,89 @@
+"""``make run``: the whole tape on one machine, without an account and without a network.
+
+Starts the simulator of SSI's server as one more child, points the engine at it, and keeps the
+status line going until Ctrl-C. The day repeats the market of 15 July 2021 unless told otherwise.
+"""
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from engine import config as configuration
+from engine.config import ENV_CONSUMER_ID, ENV_CONSUMER_SECRET
+from engine.errors import ConfigError
+from engine.process import EX_CONFIG
+from engine.rundir import RunDir
+from engine.wiring.children import ChildSpec
+from engine.wiring.supervisor import Supervisor
+
+SIMULATOR_ID = "0123456789abcdef0123456789abcdef"  # the simulator's own key, worth nothing elsewhere
+SIMULATOR_SECRET = "fedcba9876543210fedcba9876543210"  # noqa: S105
+ORIGIN_FILE = "day-began-ns"  # beside the shared memory: it must not outlive this run
+FIRST_MOMENT = "08:59:45"  # a quarter of a minute before the bell: something happens at once
+
+
+def free_port() -> int:
+    """Return a loopback port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def simulator(args: argparse.Namespace, port: int, run_dir: RunDir) -> ChildSpec:
+    """Return how to start the simulator; a restarted one resumes where the day is by then."""
+    argv = [sys.executable, "-m", "tools.simulator", "--port", str(port), "--seed",
+            str(args.seed), "--speed", args.speed, "--consumer-id", SIMULATOR_ID,
+            "--consumer-secret", SIMULATOR_SECRET, "--parent", str(os.getpid())]
+    if args.speed != "max":
+        argv += ["--start", args.start, "--origin-file", str(run_dir.path / ORIGIN_FILE)]
+    for flag, value in (("--table", args.table), ("--futures", args.futures),
+                        ("--trades-max", args.trades_max)):
+        if value is not None:
+            argv += [flag, str(value)]
+    return ChildSpec("simulator", argv)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser.add_argument("--speed", default="10", help="times real time, or max (default 10)")
+    parser.add_argument("--start", default=FIRST_MOMENT, help="where in the day to begin")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--table", type=Path, help="another day's published figures")
+    parser.add_argument("--futures", type=Path, help="its future's 15-minute bars")
+    parser.add_argument("--trades-max", type=int, help="size of the day, in trades")
+    parser.add_argument("--config", type=Path, help="TOML configuration on top")
+    parser.add_argument("--set", action="append", default=[], dest="overrides",
+                        metavar="SECTION.KEY=VALUE")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until Ctrl-C."""
+    args = parse(argv)
+    port = free_port()
+    os.environ[ENV_CONSUMER_ID], os.environ[ENV_CONSUMER_SECRET] = SIMULATOR_ID, SIMULATOR_SECRET
+    overrides = [f"feed.url=http://127.0.0.1:{port}/", f"feed.stream_url=http://127.0.0.1:{port}/",
+                 "feed.reconnect_cap_ms=500", "run.name=demo"]
+    if args.speed == "max":  # the simulator can wait, so nothing needs to be dropped
+        overrides.append("engine.pace=lossless")
+    try:
+        config = configuration.load(args.config, overrides=[*overrides, *args.overrides])
+        print(f"vntape: simulator of SSI's server on 127.0.0.1:{port}, day at speed {args.speed}; "
+              "Ctrl-C stops everything")
+        uvloop.run(Supervisor(config, companions=[simulator(args, port, RunDir.of(config))]).run())
+    except ConfigError as error:
+        print(f"vntape: {error}", file=sys.stderr)
+        return EX_CONFIG
+    print("vntape: stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
