@@ -1,18 +1,17 @@
 """``make bench``: run every bench, one after the other, and keep the JSON.
 
-    python -m bench [--small] [--only decode,ring] [--json FILE]
+python -m bench [--small] [--only decode,ring] [--json FILE]
 """
 
 import argparse
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
-import orjson
+from bench.cli import report
 
-from bench.machine import stamp
-
-BENCHES = ("decode", "ring", "stages", "path")  # in the order of the path
+BENCHES = ("decode", "ring", "stages", "path", "restart")  # in the order of the path
 
 
 def main() -> int:
@@ -26,14 +25,12 @@ def main() -> int:
     unknown = set(names) - set(BENCHES)
     if unknown:
         parser.error(f"no bench named {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
-    results = {"machine": stamp(), "size": "small" if args.small else "full", "benches": {}}
+    size = "small" if args.small else "full"
+    benches: dict[str, Any] = {}
     for name in names:
         print(f"bench {name} ...", file=sys.stderr, flush=True)
-        module = importlib.import_module(f"bench.bench_{name}")
-        results["benches"][name] = module.run("small" if args.small else "full")
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
-    print(orjson.dumps(results["benches"], option=orjson.OPT_INDENT_2).decode())
+        benches[name] = importlib.import_module(f"bench.bench_{name}").run(size)
+    report({"size": size, "benches": benches}, args.json)
     return 0
 
 

@@ -17,7 +17,6 @@ of a cache.
     python -m bench.bench_decode [--small] [--json PATH]
 """
 
-import argparse
 import hashlib
 import json
 import random
@@ -26,7 +25,6 @@ import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
@@ -34,6 +32,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from bench.cli import main
 from engine.clock import ICT_OFFSET_S
 from engine.decode.decoder import OUT_SLOTS_MIN, Decoder
 from engine.decode.frames import FRAME_BYTES_MAX, FrameBatch
@@ -75,17 +74,27 @@ class Tape:
     def _book(self, side: str, price: int, step: int, levels: int) -> dict[str, Any]:
         draw = self._draw
         shown = range(1, LEVEL_COUNT + 1)
-        return ({f"{side}Price{i}": float(price + step * (i - 1)) if i <= levels else 0.0
-                 for i in shown}
-                | {f"{side}Vol{i}": draw.randint(1, 10 ** draw.randint(1, 4)) * 100.0
-                   if i <= levels else 0.0 for i in shown})
+        return {
+            f"{side}Price{i}": float(price + step * (i - 1)) if i <= levels else 0.0 for i in shown
+        } | {
+            f"{side}Vol{i}": draw.randint(1, 10 ** draw.randint(1, 4)) * 100.0
+            if i <= levels
+            else 0.0
+            for i in shown
+        }
 
     def quote(self, levels: int = 3) -> Message:
         """Draw one X-QUOTE."""
         price = self._draw.randint(100, 1_800) * 50
-        return "X-QUOTE", {**self._stamp(), "Exchange": "HOSE", "Symbol": self._code(),
-                           "RType": "X-QUOTE", **self._book("Ask", price + 50, 50, levels),
-                           **self._book("Bid", price, -50, levels), "TradingSession": "LO"}
+        return "X-QUOTE", {
+            **self._stamp(),
+            "Exchange": "HOSE",
+            "Symbol": self._code(),
+            "RType": "X-QUOTE",
+            **self._book("Ask", price + 50, 50, levels),
+            **self._book("Bid", price, -50, levels),
+            "TradingSession": "LO",
+        }
 
     def trade(self) -> Message:
         """Draw one X-TRADE."""
@@ -94,34 +103,72 @@ class Tape:
         last = reference + draw.randint(-6, 6) * 50
         total = draw.randint(1, 400_000) * 100
         return "X-TRADE", {
-            "RType": "X-TRADE", **self._stamp(), "Isin": code, "Symbol": code,
-            "Ceiling": reference * 1.07 // 50 * 50.0, "Floor": reference * 0.93 // 50 * 50.0,
-            "RefPrice": float(reference), "AvgPrice": round(last * 1.0031, 2),
-            "PriorVal": float(reference), "LastPrice": float(last),
-            "LastVol": draw.randint(1, 300) * 100.0, "TotalVal": float(total * last),
-            "TotalVol": float(total), "MarketId": "HOSE", "Exchange": "HOSE",
-            "TradingSession": "LO", "TradingStatus": "N", "Change": float(last - reference),
+            "RType": "X-TRADE",
+            **self._stamp(),
+            "Isin": code,
+            "Symbol": code,
+            "Ceiling": reference * 1.07 // 50 * 50.0,
+            "Floor": reference * 0.93 // 50 * 50.0,
+            "RefPrice": float(reference),
+            "AvgPrice": round(last * 1.0031, 2),
+            "PriorVal": float(reference),
+            "LastPrice": float(last),
+            "LastVol": draw.randint(1, 300) * 100.0,
+            "TotalVal": float(total * last),
+            "TotalVol": float(total),
+            "MarketId": "HOSE",
+            "Exchange": "HOSE",
+            "TradingSession": "LO",
+            "TradingStatus": "N",
+            "Change": float(last - reference),
             "RatioChange": round((last - reference) / reference * 100, 2),
-            "EstMatchedPrice": 0.0, "Highest": last + 300, "Lowest": last - 250,
-            "Side": draw.choice(("BU", "SD"))}
+            "EstMatchedPrice": 0.0,
+            "Highest": last + 300,
+            "Lowest": last - 250,
+            "Side": draw.choice(("BU", "SD")),
+        }
 
     def snapshot(self) -> Message:
         """Draw one X: the trade's figures, a ten-level book."""
         trade, book = self.trade()[1], self.quote(LEVEL_COUNT)[1]
         price = trade["LastPrice"]
-        head = {key: trade[key] for key in ("TradingDate", "Time", "Isin", "Symbol", "Ceiling",
-                                            "Floor", "RefPrice")}
-        last = {key: trade[key] for key in ("AvgPrice", "PriorVal", "LastPrice", "LastVol",
-                                            "TotalVal", "TotalVol")}
+        head = {
+            key: trade[key]
+            for key in ("TradingDate", "Time", "Isin", "Symbol", "Ceiling", "Floor", "RefPrice")
+        }
+        last = {
+            key: trade[key]
+            for key in ("AvgPrice", "PriorVal", "LastPrice", "LastVol", "TotalVal", "TotalVol")
+        }
         levels = [(side, what) for side in ("Bid", "Ask") for what in ("Price", "Vol")]
         return "X", {
-            "RType": "X", **head, "Open": price, "High": price, "Low": price, "Close": price,
+            "RType": "X",
+            **head,
+            "Open": price,
+            "High": price,
+            "Low": price,
+            "Close": price,
             **last,
-            **{f"{side}{what}{i}": book[f"{side}{what}{i}"] for side, what in levels
-               for i in range(1, LEVEL_COUNT + 1)},
-            **{key: trade[key] for key in ("MarketId", "Exchange", "TradingSession",
-                                           "TradingStatus", "Change", "RatioChange",
-                                           "EstMatchedPrice")}, "Side": None, "CloseQtty": 0.0}
+            **{
+                f"{side}{what}{i}": book[f"{side}{what}{i}"]
+                for side, what in levels
+                for i in range(1, LEVEL_COUNT + 1)
+            },
+            **{
+                key: trade[key]
+                for key in (
+                    "MarketId",
+                    "Exchange",
+                    "TradingSession",
+                    "TradingStatus",
+                    "Change",
+                    "RatioChange",
+                    "EstMatchedPrice",
+                )
+            },
+            "Side": None,
+            "CloseQtty": 0.0,
+        }
 
     def pair(self, at: int) -> Message:
         """Draw the message at a place of the three-to-one mix."""
@@ -133,12 +180,23 @@ class Tape:
 
 def frame_of(messages: list[Message]) -> bytes:
     """Return one SignalR frame, three JSON layers deep."""
+
     def compact(value: object) -> str:
         return json.dumps(value, separators=(",", ":"))
-    return compact({"C": "d-8F1AB453-B,0|C,0|D,1|E,0", "M": [
-        {"H": "FcMarketDataV2Hub", "M": "Broadcast",
-         "A": [compact({"DataType": name, "Content": compact(record)})]}
-        for name, record in messages]}).encode()
+
+    return compact(
+        {
+            "C": "d-8F1AB453-B,0|C,0|D,1|E,0",
+            "M": [
+                {
+                    "H": "FcMarketDataV2Hub",
+                    "M": "Broadcast",
+                    "A": [compact({"DataType": name, "Content": compact(record)})],
+                }
+                for name, record in messages
+            ],
+        }
+    ).encode()
 
 
 class Bench:
@@ -151,8 +209,22 @@ class Bench:
         self.counters = np.zeros(1, INGEST_COUNTERS)
         self.decoder = Decoder(self.symbols, self.counters)
         self.out = np.zeros(OUT_SLOTS_MIN, SLOT)
-        warm = [frame_of([("F", {"TradingDate": DAY, "Time": "09:00:00", "Symbol": code,
-                                 "Exchange": "HOSE"})]) for code in tape.codes]
+        warm = [
+            frame_of(
+                [
+                    (
+                        "F",
+                        {
+                            "TradingDate": DAY,
+                            "Time": "09:00:00",
+                            "Symbol": code,
+                            "Exchange": "HOSE",
+                        },
+                    )
+                ]
+            )
+            for code in tape.codes
+        ]
         self.scan(batches_of(warm))
         self.counters["oracle_frames"] = 0
 
@@ -231,29 +303,73 @@ def orjson_lean(frames: list[bytes], ids: dict[str, int], out: NDArray[np.void])
             envelope = loads(message["A"][0])
             record = loads(envelope["Content"])
             time = record["Time"]
-            exch_s = (_MIDNIGHTS[record["TradingDate"]] + int(time[:2]) * 3600
-                      + int(time[3:5]) * 60 + int(time[6:]))
+            exch_s = (
+                _MIDNIGHTS[record["TradingDate"]]
+                + int(time[:2]) * 3600
+                + int(time[3:5]) * 60
+                + int(time[6:])
+            )
             symbol_id = ids[record["Symbol"]]
             venue, session = _VENUES[record["Exchange"]], _SESSIONS[record["TradingSession"]]
             if envelope["DataType"] == "X-QUOTE":
-                _HEAD.pack_into(memory, at, 0, recv_ns, exch_s, symbol_id, quote, 0, venue, session,
-                                0, 0, SourceType.X_QUOTE, 0)
-                _BOOK.pack_into(memory, at + 32,
-                                *[round(record[key] * 100) for key, _ in _BIDS],
-                                *[round(record[key]) for _, key in _BIDS],
-                                *[round(record[key] * 100) for key, _ in _ASKS],
-                                *[round(record[key]) for _, key in _ASKS])
+                _HEAD.pack_into(
+                    memory,
+                    at,
+                    0,
+                    recv_ns,
+                    exch_s,
+                    symbol_id,
+                    quote,
+                    0,
+                    venue,
+                    session,
+                    0,
+                    0,
+                    SourceType.X_QUOTE,
+                    0,
+                )
+                _BOOK.pack_into(
+                    memory,
+                    at + 32,
+                    *[round(record[key] * 100) for key, _ in _BIDS],
+                    *[round(record[key]) for _, key in _BIDS],
+                    *[round(record[key] * 100) for key, _ in _ASKS],
+                    *[round(record[key]) for _, key in _ASKS],
+                )
             else:
-                _HEAD.pack_into(memory, at, 0, recv_ns, exch_s, symbol_id, trade, 0, venue, session,
-                                _STATUSES[record["TradingStatus"]], _SIDES[record["Side"]],
-                                SourceType.X_TRADE, 0)
+                _HEAD.pack_into(
+                    memory,
+                    at,
+                    0,
+                    recv_ns,
+                    exch_s,
+                    symbol_id,
+                    trade,
+                    0,
+                    venue,
+                    session,
+                    _STATUSES[record["TradingStatus"]],
+                    _SIDES[record["Side"]],
+                    SourceType.X_TRADE,
+                    0,
+                )
                 _MATCH.pack_into(
-                    memory, at + 32, round(record["LastPrice"] * 100),
-                    round(record["Ceiling"] * 100), round(record["Floor"] * 100),
-                    round(record["RefPrice"] * 100), 0, round(record["Highest"] * 100),
-                    round(record["Lowest"] * 100), round(record["PriorVal"] * 100),
-                    round(record["EstMatchedPrice"] * 100), 0, round(record["LastVol"]),
-                    round(record["TotalVol"]), round(record["TotalVal"]))
+                    memory,
+                    at + 32,
+                    round(record["LastPrice"] * 100),
+                    round(record["Ceiling"] * 100),
+                    round(record["Floor"] * 100),
+                    round(record["RefPrice"] * 100),
+                    0,
+                    round(record["Highest"] * 100),
+                    round(record["Lowest"] * 100),
+                    round(record["PriorVal"] * 100),
+                    round(record["EstMatchedPrice"] * 100),
+                    0,
+                    round(record["LastVol"]),
+                    round(record["TotalVol"]),
+                    round(record["TotalVal"]),
+                )
             at += SLOT_BYTES
     return at // SLOT_BYTES
 
@@ -269,15 +385,18 @@ def orjson_dicts(frames: list[bytes]) -> int:
 
 def clocked(work: Callable[[], int]) -> Callable[[], tuple[int, float]]:
     """Return `work` with the seconds it takes beside its result."""
+
     def clock() -> tuple[int, float]:
         started = perf_counter()
         result = work()
         return result, perf_counter() - started
+
     return clock
 
 
-def timed(work: Callable[[], tuple[int, float]], frames: int, expected: int,
-          rounds: int) -> dict[str, Any]:
+def timed(
+    work: Callable[[], tuple[int, float]], frames: int, expected: int, rounds: int
+) -> dict[str, Any]:
     """Run `work` a few times; return the rate and how much it varied."""
     rates = []
     for _ in range(rounds):
@@ -285,8 +404,12 @@ def timed(work: Callable[[], tuple[int, float]], frames: int, expected: int,
         rates.append(frames / seconds)
         if got != expected:
             raise AssertionError(f"{got} results, {expected} expected")
-    return {"frames_per_s": round(statistics.median(rates)), "best": round(max(rates)),
-            "worst": round(min(rates)), "rounds": rounds}
+    return {
+        "frames_per_s": round(statistics.median(rates)),
+        "best": round(max(rates)),
+        "worst": round(min(rates)),
+        "rounds": rounds,
+    }
 
 
 def run(size: Size) -> dict[str, Any]:
@@ -295,7 +418,7 @@ def run(size: Size) -> dict[str, Any]:
     tape = Tape(SEED)
     bench = Bench(tape)
     pair = [frame_of([tape.pair(i)]) for i in range(limits["frames"])]
-    few = pair[:limits["oracle_frames"]]
+    few = pair[: limits["oracle_frames"]]
     batches, few_batches = batches_of(pair), batches_of(few)
     ids = {code: bench.symbols.find(code.encode()) for code in tape.codes}
 
@@ -314,21 +437,25 @@ def run(size: Size) -> dict[str, Any]:
         "scanner": timed(lambda: bench.scan_refilled(pair), len(pair), len(pair), rounds),
         "scanner_from_memory": timed(lambda: bench.scan(batches), len(pair), len(pair), rounds),
         "oracle": timed(clocked(lambda: bench.oracle(few, out)), count, count, oracle_rounds),
-        "orjson_lean": timed(clocked(lambda: orjson_lean(few, ids, out)), count, count,
-                             oracle_rounds),
+        "orjson_lean": timed(
+            clocked(lambda: orjson_lean(few, ids, out)), count, count, oracle_rounds
+        ),
         "orjson_dicts": timed(clocked(lambda: orjson_dicts(few)), count, count, oracle_rounds),
     }
     total = limits["frames"]
     others = {
         "scanner_ten_levels": ([[tape.quote(LEVEL_COUNT)] for _ in range(total // 2)], 1),
         "scanner_x": ([[tape.snapshot()] for _ in range(total // 4)], 2),
-        "scanner_ten_messages": ([[tape.pair(10 * i + j) for j in range(10)]
-                                  for i in range(total // 10)], 10),
+        "scanner_ten_messages": (
+            [[tape.pair(10 * i + j) for j in range(10)] for i in range(total // 10)],
+            10,
+        ),
     }
     for name, (messages, slots_each) in others.items():
         frames = [frame_of(each) for each in messages]
-        figures[name] = timed(partial(bench.scan_refilled, frames), len(frames),
-                              slots_each * len(frames), rounds)
+        figures[name] = timed(
+            partial(bench.scan_refilled, frames), len(frames), slots_each * len(frames), rounds
+        )
     if bench.counters["oracle_frames"][0] or bench.counters["rejected"].any():
         raise AssertionError("the scanner declined frames it should take")
 
@@ -347,18 +474,5 @@ def run(size: Size) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Print the figures as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m bench.bench_decode", description=__doc__)
-    parser.add_argument("--small", action="store_true", help="seconds instead of minutes")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    args = parser.parse_args()
-    text = orjson.dumps(run("small" if args.small else "full"), option=orjson.OPT_INDENT_2)
-    if args.json is not None:
-        args.json.write_bytes(text)
-    print(text.decode())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, run))

@@ -10,7 +10,6 @@ messages divided by the time from the first frame decoded to the last update rec
     python -m bench.bench_path [--small] [--json PATH]
 """
 
-import argparse
 import asyncio
 import os
 import statistics
@@ -23,6 +22,7 @@ from typing import Any
 import orjson
 import uvloop
 
+from bench.cli import main
 from bench.frame_source import START_FILE
 from engine import config as configuration
 from engine.config import Config
@@ -42,18 +42,28 @@ def cpu_s(pid: int) -> float:
 
 def settings(folder: Path, name: str) -> Config:
     """Return the configuration of a bench run: paced, on a free port, silent."""
-    return configuration.load(environ={}, overrides=[
-        f"run.name={name}", f"run.dir={folder}", "gateway.port=0", "engine.pace=lossless",
-        "supervisor.status_ms=0"])
+    return configuration.load(
+        environ={},
+        overrides=[
+            f"run.name={name}",
+            f"run.dir={folder}",
+            "gateway.port=0",
+            "engine.pace=lossless",
+            "supervisor.status_ms=0",
+        ],
+    )
 
 
 async def one_run(size: str, messages_per_frame: int) -> dict[str, Any]:
     """Start the engine, play the workload once, return what it took."""
     os.environ["BENCH_SIZE"] = size
     os.environ["BENCH_MESSAGES_PER_FRAME"] = str(messages_per_frame)
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="vb-") as folder:  # noqa: S108
-        supervisor = Supervisor(settings(Path(folder), "path"), say=lambda _text: None,
-                                ingest_module="bench.frame_source")
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="vb-") as folder:
+        supervisor = Supervisor(
+            settings(Path(folder), "path"),
+            say=lambda _text: None,
+            ingest_module="bench.frame_source",
+        )
         task = asyncio.create_task(supervisor.run())
         try:
             return await _measure(supervisor, task, size)
@@ -62,34 +72,43 @@ async def one_run(size: str, messages_per_frame: int) -> dict[str, Any]:
             await task
 
 
-async def _measure(supervisor: Supervisor, task: "asyncio.Task[None]", size: str
-                   ) -> dict[str, Any]:
+async def _measure(supervisor: Supervisor, task: "asyncio.Task[None]", size: str) -> dict[str, Any]:
     run_dir = supervisor.run_dir
     deadline = time.monotonic() + READY_LIMIT_S
-    while not (run_dir.manifest_file.exists()
-               and run_dir.open_counters("gateway", 0)[0]["port"]):
+    while not (run_dir.manifest_file.exists() and run_dir.open_counters("gateway", 0)[0]["port"]):
         if task.done() or time.monotonic() > deadline:
             raise RuntimeError("the engine did not come up; its log says why")
         await asyncio.sleep(0.05)
     port = int(run_dir.open_counters("gateway", 0)[0]["port"])
     client = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.path_client", f"ws://127.0.0.1:{port}/ws", size,
-        stdout=asyncio.subprocess.PIPE)
+        sys.executable,
+        "-m",
+        "bench.path_client",
+        f"ws://127.0.0.1:{port}/ws",
+        size,
+        stdout=asyncio.subprocess.PIPE,
+    )
     out, _ = await client.communicate()
     if client.returncode:
         raise RuntimeError(f"the client ended with code {client.returncode}; its reason is above")
     received = orjson.loads(out)
     start_ns, played_ns, messages, frame_bytes, rejected = map(
-        int, (run_dir.path / START_FILE).read_text(encoding="ascii").split())
+        int, (run_dir.path / START_FILE).read_text(encoding="ascii").split()
+    )
     assert rejected == 0, f"{rejected} messages of the workload were rejected"
     shard = run_dir.open_counters("shard", 0)[0]
     assert shard["lapped_slots"] == 0, f"{shard['lapped_slots']} slots were lapped"
     seconds = (received["end_ns"] - start_ns) / 1e9
     return {
-        "messages": messages, "seconds": seconds, "messages_per_s": messages / seconds,
-        "frame_bytes_per_s": frame_bytes / seconds, "decode_to_ring_s": (played_ns - start_ns) / 1e9,
-        "client_frames": received["frames"], "client_bytes": received["bytes"],
-        "trades": received["trades"], "bus_bytes": int(shard["bus_bytes"]),
+        "messages": messages,
+        "seconds": seconds,
+        "messages_per_s": messages / seconds,
+        "frame_bytes_per_s": frame_bytes / seconds,
+        "decode_to_ring_s": (played_ns - start_ns) / 1e9,
+        "client_frames": received["frames"],
+        "client_bytes": received["bytes"],
+        "trades": received["trades"],
+        "bus_bytes": int(shard["bus_bytes"]),
         "shard_kernel_s": int(shard["kernel_ns"]) / 1e9,
         "shard_publish_s": int(shard["publish_ns"]) / 1e9,
         "cpu_s": {child.spec.name: cpu_s(child.pid) for child in supervisor.children},
@@ -110,23 +129,13 @@ def run(size: str) -> dict[str, Any]:
         runs = [uvloop.run(one_run(size, messages_per_frame)) for _ in range(RUNS[size])]
         rates = [each["messages_per_s"] for each in runs]
         result[f"{messages_per_frame}_per_frame"] = {
-            "messages_per_s_median": statistics.median(rates), "messages_per_s_min": min(rates),
-            "messages_per_s_max": max(rates), "runs": runs}
+            "messages_per_s_median": statistics.median(rates),
+            "messages_per_s_min": min(rates),
+            "messages_per_s_max": max(rates),
+            "runs": runs,
+        }
     return result
 
 
-def main() -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.bench_path", description=__doc__)
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    text = orjson.dumps(run("small" if args.small else "full"), option=orjson.OPT_INDENT_2)
-    if args.json:
-        args.json.write_bytes(text)
-    print(text.decode())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, run))

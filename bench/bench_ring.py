@@ -30,6 +30,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cli import report
 from engine import segment
 from engine.jit import kernel
 from engine.ring import doorbell
@@ -348,11 +349,7 @@ def main() -> None:
     if arguments.role:
         _child(arguments)
         return
-    result = run("small" if arguments.small else "full")
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    report(run("small" if arguments.small else "full"), arguments.json)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,16 @@ Python and is the reason why they are fused.
     python -m bench.bench_stages [--small] [--json PATH]
 """
 
-import argparse
-import json
 import random
 import statistics
-from pathlib import Path
+import sys
 from time import perf_counter_ns
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cli import main
 from engine.schema.codes import FeedSession, Side, SlotFlag, SlotKind, Venue
 from engine.schema.slots import SLOT, Rows, rows_over
 from engine.shard.fold import Fold
@@ -101,10 +100,12 @@ def _quote(rows: Rows, i: int, price: int, rng: random.Random) -> None:
 def batches_of(slots: NDArray[np.void], batch: int) -> list[Rows]:
     """Cut a copy of the slots into batches of one group each."""
     slots = slots.copy()
-    slots["flags"][batch - 1::batch] = SlotFlag.LAST
+    slots["flags"][batch - 1 :: batch] = SlotFlag.LAST
     slots["flags"][-1] = SlotFlag.LAST
-    return [rows_over(slots[first:first + batch], len(slots[first:first + batch]))
-            for first in range(0, len(slots), batch)]
+    return [
+        rows_over(slots[first : first + batch], len(slots[first : first + batch]))
+        for first in range(0, len(slots), batch)
+    ]
 
 
 def measure(source: Stream, batch: int, rounds: int) -> dict[str, Any]:
@@ -124,10 +125,13 @@ def measure(source: Stream, batch: int, rounds: int) -> dict[str, Any]:
         assert int(stats["volume_shares"].sum()) == source.volume_shares
         assert check_invariants(stats) == []
     median = statistics.median(spent)
-    return {"batch_slots": batch, "slots": len(source.slots),
-            "slot_ns": round(median / len(source.slots), 1),
-            "slots_per_s": round(len(source.slots) / median * 1e9),
-            "best_slot_ns": round(min(spent) / len(source.slots), 1)}
+    return {
+        "batch_slots": batch,
+        "slots": len(source.slots),
+        "slot_ns": round(median / len(source.slots), 1),
+        "slots_per_s": round(len(source.slots) / median * 1e9),
+        "best_slot_ns": round(min(spent) / len(source.slots), 1),
+    }
 
 
 def unfused(source: Stream, calls: int) -> float:
@@ -136,8 +140,10 @@ def unfused(source: Stream, calls: int) -> float:
     layout = plan(fold.stages, SYMBOL_CAPACITY, 1)
     memory = np.zeros(layout.size_bytes, np.uint8)
     notes = layout.notes.view(memory)
-    steps: list[Any] = [(stage.kernel, *(place.view(memory) for place in places))
-             for stage, places in zip(fold.stages, layout.stages, strict=True)]
+    steps: list[Any] = [
+        (stage.kernel, *(place.view(memory) for place in places))
+        for stage, places in zip(fold.stages, layout.stages, strict=True)
+    ]
     batches = batches_of(source.slots[:calls], 1)
     for turn in range(2):  # the first turn compiles
         started = perf_counter_ns()
@@ -160,24 +166,13 @@ def run(size: Size = "full") -> dict[str, Any]:
     sources = {kind: stream(kind, setting["slots"]) for kind in ("trades", "mixed")}
     result: dict[str, Any] = {
         kind: [measure(source, batch, setting["rounds"]) for batch in BATCHES]
-        for kind, source in sources.items()}
+        for kind, source in sources.items()
+    }
     result["floor_trade_ns"] = {str(batch): ns for batch, ns in FLOOR_TRADE_NS.items()}
     if setting["unfused_calls"]:
         result["unfused_batch_1_slot_ns"] = unfused(sources["trades"], setting["unfused_calls"])
     return result
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description="ns per slot of all stages, by batch size")
-    parser.add_argument("--small", action="store_true", help="a second, for tests")
-    parser.add_argument("--json", type=Path, help="also write the result here")
-    arguments = parser.parse_args()
-    text = json.dumps(run("small" if arguments.small else "full"), indent=1)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(text + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main(__doc__, run))

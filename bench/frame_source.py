@@ -40,10 +40,13 @@ def main() -> None:
     config = run.read_config()
     counters = run.open_counters("ingest", 0, writable=True)
     gateway = run.open_counters("gateway", 0)
-    symbols = SymbolTable(segment.open_writable(run.symbols_file).memory,
-                          shard_rule(config.engine.shards))
-    writers = [RingWriter(segment.open_writable(run.ring_file(shard)).memory, int(fd))
-               for shard, fd in enumerate(args.doorbells.split(","))]
+    symbols = SymbolTable(
+        segment.open_writable(run.symbols_file).memory, shard_rule(config.engine.shards)
+    )
+    writers = [
+        RingWriter(segment.open_writable(run.ring_file(shard)).memory, int(fd))
+        for shard, fd in enumerate(args.doorbells.split(","))
+    ]
     intake = Intake(symbols, writers, counters)
     work = build(os.environ["BENCH_SIZE"], int(os.environ["BENCH_MESSAGES_PER_FRAME"]))
     room_slots = min(SCRATCH_SLOTS, writers[0].ring.capacity // 2)
@@ -60,7 +63,8 @@ def main() -> None:
     rejected = int(counters[0]["rejected"].sum())
     (run.path / START_FILE).write_text(
         f"{start_ns} {played_ns} {work.message_count} {work.frame_bytes} {rejected}\n",
-        encoding="ascii")
+        encoding="ascii",
+    )
     print(f"bench: played {work.message_count} messages", file=sys.stderr, flush=True)
     while not stop():
         counters[0]["heartbeat_ns"] = clock.now_ns()

@@ -20,14 +20,25 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str:
-    result = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True,
-                            text=True, check=False, cwd=Path(__file__).parent)
+    result = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
+    )
     return result.stdout.strip() or "unknown"
 
 
 def stamp() -> dict[str, Any]:
     """Return the machine, the versions and the code a figure belongs to."""
-    return {"cpu": _cpu_model(), "cores": os.cpu_count(), "kernel": platform.release(),
-            "python": platform.python_version(), "load_1m": round(os.getloadavg()[0], 2),
-            "packages": {name: version(name) for name in PACKAGES},
-            "schema": SCHEMA_ID, "commit": _commit()}
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_1m": round(os.getloadavg()[0], 2),
+        "packages": {name: version(name) for name in PACKAGES},
+        "schema": SCHEMA_ID,
+        "commit": _commit(),
+    }

@@ -20,7 +20,7 @@ from engine.clock import SystemClock
 WATCHDOG_S = 300
 
 
-class Checker(WSListener):  # type: ignore[misc]  # picows is compiled: mypy sees Any
+class Checker(WSListener):
     """Counts, and complains at the first frame that is wrong."""
 
     def __init__(self, expected_volume: dict[str, int]) -> None:
@@ -34,9 +34,10 @@ class Checker(WSListener):  # type: ignore[misc]  # picows is compiled: mypy see
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Subscribe."""
-        for request in ({"op": "sub", "id": 1, "topics": ["trade.*"], "mode": "all"},
-                        {"op": "sub", "id": 2, "topics": ["stats.*", "quote.*"],
-                         "mode": "conflate"}):
+        for request in (
+            {"op": "sub", "id": 1, "topics": ["trade.*"], "mode": "all"},
+            {"op": "sub", "id": 2, "topics": ["stats.*", "quote.*"], "mode": "conflate"},
+        ):
             transport.send(WSMsgType.TEXT, orjson.dumps(request))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: ARG002
@@ -81,22 +82,27 @@ class Checker(WSListener):  # type: ignore[misc]  # picows is compiled: mypy see
             self.done.set_exception(AssertionError(text))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
-        """A connection that ends early is a failure."""
+        """Fail: nobody else ends the connection."""
         self._fail(f"disconnected with {self._trade_missing} shares of trades missing")
 
 
 async def run(url: str, size: str) -> dict[str, Any]:
     """Check the whole day; return what was received and when the last of it came."""
     expected = expected_volumes(plan(size))
-    transport, checker = await ws_connect(lambda: Checker(expected), url,
-                                          extra_headers={"Sec-WebSocket-Protocol":
-                                                         "vntape.v1.json"})
+    checker = Checker(expected)
+    transport, _ = await ws_connect(
+        lambda: checker, url, extra_headers={"Sec-WebSocket-Protocol": "vntape.v1.json"}
+    )
     async with asyncio.timeout(WATCHDOG_S):
         await checker.done
     end_ns = SystemClock().now_ns()
     transport.disconnect()
-    return {"end_ns": end_ns, "frames": checker.frames, "bytes": checker.bytes,
-            "trades": checker.trades}
+    return {
+        "end_ns": end_ns,
+        "frames": checker.frames,
+        "bytes": checker.bytes,
+        "trades": checker.trades,
+    }
 
 
 if __name__ == "__main__":

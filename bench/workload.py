@@ -32,9 +32,13 @@ class Workload:
 
 def plan(size: str) -> Day:
     """Plan the bench's day; the same for every process of a run."""
-    return plan_day(tables.read_table(tables.SHIPPED_TABLE),
-                    tables.read_futures(tables.SHIPPED_FUTURES), seed=SEED,
-                    trades_max=TRADES[size], quotes_per_trade=QUOTES_PER_TRADE)
+    return plan_day(
+        tables.read_table(tables.SHIPPED_TABLE),
+        tables.read_futures(tables.SHIPPED_FUTURES),
+        seed=SEED,
+        trades_max=TRADES[size],
+        quotes_per_trade=QUOTES_PER_TRADE,
+    )
 
 
 def build(size: str, messages_per_frame: int = 1) -> Workload:
@@ -63,8 +67,9 @@ def build(size: str, messages_per_frame: int = 1) -> Workload:
 
 def expected_volumes(day: Day) -> dict[str, int]:
     """Return what every symbol that trades must end on, shares or contracts."""
-    volumes = {code: listing.volume_shares for code, listing in day.expected.items()
-               if listing.traded}
+    volumes = {
+        code: listing.volume_shares for code, listing in day.expected.items() if listing.traded
+    }
     if day.future_code:
         volumes[day.future_code] = sum(bar.volume_contracts for bar in day.future_bars)
     return volumes

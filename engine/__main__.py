@@ -1,8 +1,8 @@
 """The ``vntape`` command. One word each; ``vntape WORD --help`` says more.
 
-    up           start the engine and keep it running
-    config show  print every key, its value and where the value came from
-    verify-day   compare closing statistics with a published table
+up           start the engine and keep it running
+config show  print every key, its value and where the value came from
+verify-day   compare closing statistics with a published table
 """
 
 import argparse
@@ -17,8 +17,14 @@ from engine.process import EX_CONFIG
 
 def _add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML configuration file")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
-                        dest="overrides", help="override one key (repeatable)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        dest="overrides",
+        help="override one key (repeatable)",
+    )
 
 
 def _up(args: argparse.Namespace) -> int:
@@ -34,7 +40,7 @@ def _up(args: argparse.Namespace) -> int:
 
 def _config_show(args: argparse.Namespace) -> int:
     config = configuration.load(args.config, overrides=args.overrides)
-    for key, item in configuration.keys():
+    for key, item in configuration.all_keys():
         section, _, name = key.partition(".")
         value = getattr(getattr(config, section), name)
         origin = config.origins.get(key, "default")
@@ -49,19 +55,30 @@ def _verify_day(args: argparse.Namespace) -> int:
 
 
 def _verify_day_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--table", type=Path, metavar="FILE",
-                        help="published figures (default: the day that ships with vntape)")
-    parser.add_argument("--futures", type=Path, metavar="FILE",
-                        help="15-minute bars of the front future")
-    parser.add_argument("--url", default="ws://127.0.0.1:8765/ws",
-                        help="a running gateway (default %(default)s)")
-    parser.add_argument("--wait-s", type=float, default=0.0,
-                        help="wait up to this long for the day to be complete")
-    parser.add_argument("--replay", action="store_true",
-                        help="play the synthetic day through the engine in this process instead")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="published figures (default: the day that ships with vntape)",
+    )
+    parser.add_argument(
+        "--futures", type=Path, metavar="FILE", help="15-minute bars of the front future"
+    )
+    parser.add_argument(
+        "--url", default="ws://127.0.0.1:8765/ws", help="a running gateway (default %(default)s)"
+    )
+    parser.add_argument(
+        "--wait-s", type=float, default=0.0, help="wait up to this long for the day to be complete"
+    )
+    parser.add_argument(
+        "--replay",
+        action="store_true",
+        help="play the synthetic day through the engine in this process instead",
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of the replayed day")
-    parser.add_argument("--trades-max", type=int, default=None,
-                        help="size of the replayed day, in trades")
+    parser.add_argument(
+        "--trades-max", type=int, default=None, help="size of the replayed day, in trades"
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -46,8 +46,10 @@ class FeedConfig:
 
     url: str = _key("https://fc-data.ssi.com.vn/", "REST host, ends in /")
     stream_url: str = _key("https://fc-datahub.ssi.com.vn/v2.0/", "streaming host, ends in /")
-    channels: str = _key("X-QUOTE:ALL,X-TRADE:ALL,R:ALL,MI:ALL,F:ALL",
-                         "the complete SwitchChannels set; X or the pair, never both")
+    channels: str = _key(
+        "X-QUOTE:ALL,X-TRADE:ALL,R:ALL,MI:ALL,F:ALL",
+        "the complete SwitchChannels set; X or the pair, never both",
+    )
     credentials_file: str = _key("", "TOML file with consumer_id and consumer_secret, mode 0600")
     reconnect_base_ms: int = _key(250, "first reconnect delay; doubles with full jitter")
     reconnect_cap_ms: int = _key(30_000, "longest reconnect delay")
@@ -61,10 +63,14 @@ class EngineConfig:
     shards: int = _key(1, "worker processes; each owns one ring")
     ring_slots: int = _key(262_144, "slots per ring, a power of two (192 bytes each)")
     symbols_max: int = _key(8_192, "symbols of a day, all venues, indices and futures together")
-    side_precedence: list[str] = _key(["EXCHANGE", "QUOTE", "TICK"],
-                                      "order in which side rules are asked")
-    pace: str = _key("live", "live: never wait for a reader; lossless: a simulator or a replay "
-                             "may be held back so that nothing is dropped")
+    side_precedence: list[str] = _key(
+        ["EXCHANGE", "QUOTE", "TICK"], "order in which side rules are asked"
+    )
+    pace: str = _key(
+        "live",
+        "live: never wait for a reader; lossless: a simulator or a replay "
+        "may be held back so that nothing is dropped",
+    )
     wait: str = _key("auto", "spin, yield, park, or auto (never spins with too few cores)")
 
 
@@ -122,7 +128,7 @@ def _section_type(name: str) -> type:
     return kind
 
 
-def keys() -> Iterator[tuple[str, Field[Any]]]:
+def all_keys() -> Iterator[tuple[str, Field[Any]]]:
     """Yield ``("section.key", dataclass field)`` for every key there is."""
     for section in SECTIONS:
         for item in fields(_section_type(section)):
@@ -130,12 +136,14 @@ def keys() -> Iterator[tuple[str, Field[Any]]]:
 
 
 def _refuse_unknown(key: str, origin: str) -> None:
-    known = [name for name, _ in keys()]
+    known = [name for name, _ in all_keys()]
     if key in known:
         return
     if key.rsplit(".", 1)[-1] in ("consumer_id", "consumer_secret"):
-        raise ConfigError(f"{key} ({origin}): secrets do not belong here; set "
-                          f"{ENV_CONSUMER_ID} and {ENV_CONSUMER_SECRET} or feed.credentials_file")
+        raise ConfigError(
+            f"{key} ({origin}): secrets do not belong here; set "
+            f"{ENV_CONSUMER_ID} and {ENV_CONSUMER_SECRET} or feed.credentials_file"
+        )
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else "; `vntape config show` lists all keys"
     raise ConfigError(f"unknown configuration key {key} ({origin}){hint}")
@@ -170,27 +178,34 @@ def _from_toml(path: Path) -> Iterator[tuple[str, Any, str]]:
     for section, table in tree.items():
         if section not in SECTIONS or not isinstance(table, dict):
             near = difflib.get_close_matches(section, SECTIONS, n=1)
-            raise ConfigError(f"unknown configuration section [{section}] ({path.name}); "
-                              + (f"did you mean [{near[0]}]?" if near else
-                                 f"sections are {', '.join(SECTIONS)}"))
+            raise ConfigError(
+                f"unknown configuration section [{section}] ({path.name}); "
+                + (f"did you mean [{near[0]}]?" if near else f"sections are {', '.join(SECTIONS)}")
+            )
         for key, value in table.items():
             yield f"{section}.{key}", value, path.name
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    by_variable = {ENV_PREFIX + key.upper().replace(".", "_"): key for key, _ in keys()}
+    by_variable = {ENV_PREFIX + key.upper().replace(".", "_"): key for key, _ in all_keys()}
     for variable, value in environ.items():
         if variable.startswith(ENV_PREFIX) and variable not in ENV_NOT_KEYS:
             key = by_variable.get(variable)
             if key is None:
                 near = difflib.get_close_matches(variable, by_variable, n=1)
-                raise ConfigError(f"unknown environment variable {variable}"
-                                  + (f"; did you mean {near[0]}?" if near else ""))
+                raise ConfigError(
+                    f"unknown environment variable {variable}"
+                    + (f"; did you mean {near[0]}?" if near else "")
+                )
             yield key, value, variable
 
 
-def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None,
-         overrides: Sequence[str] = ()) -> Config:
+def load(
+    path: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+) -> Config:
     """Read and check the configuration.
 
     Parameters
@@ -214,7 +229,7 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None,
         if not equals:
             raise ConfigError(f"--set {override!r} is not of the form section.key=value")
         found.append((key.strip(), value, "command line"))
-    items = dict(keys())
+    items = dict(all_keys())
     values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     origins: dict[str, str] = {}
     for key, value, origin in found:
@@ -222,8 +237,10 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None,
         section, _, name = key.partition(".")
         values[section][name] = _convert(key, items[key], value, origin)
         origins[key] = origin
-    config = Config(**{section: _section_type(section)(**values[section])
-                       for section in SECTIONS}, origins=origins)
+    config = Config(
+        **{section: _section_type(section)(**values[section]) for section in SECTIONS},
+        origins=origins,
+    )
     check(config)
     return config
 
@@ -236,33 +253,49 @@ def check(config: Config) -> None:
         if not good:
             raise ConfigError(text)
 
-    need(config.run.name.replace("-", "").replace("_", "").isalnum(),
-         f"run.name is {config.run.name!r}: use letters, digits, - and _")
+    need(
+        config.run.name.replace("-", "").replace("_", "").isalnum(),
+        f"run.name is {config.run.name!r}: use letters, digits, - and _",
+    )
     need(1 <= engine.shards <= 16, f"engine.shards is {engine.shards}, allowed 1 to 16")
     slots = engine.ring_slots
-    need(4_096 <= slots <= 2**24 and slots & (slots - 1) == 0,
-         f"engine.ring_slots is {slots}: it must be a power of two from 4096 to 16777216")
-    need(64 <= engine.symbols_max <= 1_000_000,
-         f"engine.symbols_max is {engine.symbols_max}, allowed 64 to 1000000")
-    need(sorted(engine.side_precedence) == ["EXCHANGE", "QUOTE", "TICK"],
-         f"engine.side_precedence is {engine.side_precedence}: name EXCHANGE, QUOTE and TICK, "
-         "each once")
-    need(engine.pace in ("live", "lossless"),
-         f"engine.pace is {engine.pace!r}, allowed: live, lossless")
-    need(engine.wait in ("auto", "spin", "yield", "park"),
-         f"engine.wait is {engine.wait!r}, allowed: auto, spin, yield, park")
+    need(
+        4_096 <= slots <= 2**24 and slots & (slots - 1) == 0,
+        f"engine.ring_slots is {slots}: it must be a power of two from 4096 to 16777216",
+    )
+    need(
+        64 <= engine.symbols_max <= 1_000_000,
+        f"engine.symbols_max is {engine.symbols_max}, allowed 64 to 1000000",
+    )
+    need(
+        sorted(engine.side_precedence) == ["EXCHANGE", "QUOTE", "TICK"],
+        f"engine.side_precedence is {engine.side_precedence}: name EXCHANGE, QUOTE and TICK, "
+        "each once",
+    )
+    need(
+        engine.pace in ("live", "lossless"),
+        f"engine.pace is {engine.pace!r}, allowed: live, lossless",
+    )
+    need(
+        engine.wait in ("auto", "spin", "yield", "park"),
+        f"engine.wait is {engine.wait!r}, allowed: auto, spin, yield, park",
+    )
     need(1 <= gateway.count <= 16, f"gateway.count is {gateway.count}, allowed 1 to 16")
-    need(0 <= gateway.port <= 65_535 - gateway.count,
-         f"gateway.port is {gateway.port}, allowed 0 to {65_535 - gateway.count}")
-    for key, _ in keys():
+    need(
+        0 <= gateway.port <= 65_535 - gateway.count,
+        f"gateway.port is {gateway.port}, allowed 0 to {65_535 - gateway.count}",
+    )
+    for key, _ in all_keys():
         section, _, name = key.partition(".")
         value = getattr(getattr(config, section), name)
         if name.endswith(("_ms", "_max", "_bytes")):
             need(value >= 0, f"{key} is {value}, it cannot be negative")
     for name in ("url", "stream_url"):
         url = getattr(feed, name)
-        need(url.startswith(("http://", "https://")) and url.endswith("/"),
-             f"feed.{name} is {url!r}: it must start with http(s):// and end with /")
+        need(
+            url.startswith(("http://", "https://")) and url.endswith("/"),
+            f"feed.{name} is {url!r}: it must start with http(s):// and end with /",
+        )
 
 
 def load_credentials(config: Config, environ: Mapping[str, str] | None = None) -> Credentials:
@@ -280,22 +313,27 @@ def load_credentials(config: Config, environ: Mapping[str, str] | None = None) -
     name = config.feed.credentials_file
     if not name:
         missing = ENV_CONSUMER_SECRET if consumer_id else ENV_CONSUMER_ID
-        raise ConfigError(f"SSI credentials are missing: set {missing} (and its twin), or point "
-                          "feed.credentials_file at a file with consumer_id and consumer_secret")
+        raise ConfigError(
+            f"SSI credentials are missing: set {missing} (and its twin), or point "
+            "feed.credentials_file at a file with consumer_id and consumer_secret"
+        )
     path = Path(name)
     try:
         mode = path.stat().st_mode & 0o077
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"feed.credentials_file {name} cannot be read "
-                          f"({type(error).__name__})") from None
+        raise ConfigError(
+            f"feed.credentials_file {name} cannot be read ({type(error).__name__})"
+        ) from None
     if mode:
-        raise ConfigError(f"feed.credentials_file {name} is open to others (mode bits "
-                          f"{mode:03o}): chmod 600 it")
+        raise ConfigError(
+            f"feed.credentials_file {name} is open to others (mode bits {mode:03o}): chmod 600 it"
+        )
     values = [tree.get(key) for key in ("consumer_id", "consumer_secret")]
     if not all(isinstance(value, str) and value for value in values):
-        raise ConfigError(f"feed.credentials_file {name} needs the strings consumer_id and "
-                          "consumer_secret")
+        raise ConfigError(
+            f"feed.credentials_file {name} needs the strings consumer_id and consumer_secret"
+        )
     return Credentials(str(values[0]), str(values[1]))
 
 
@@ -308,5 +346,6 @@ def from_json(text: str) -> Config:
     """Rebuild what `to_json` wrote."""
     tree = json.loads(text)
     origins = tree.pop("origins")
-    return Config(**{name: _section_type(name)(**values) for name, values in tree.items()},
-                  origins=origins)
+    return Config(
+        **{name: _section_type(name)(**values) for name, values in tree.items()}, origins=origins
+    )

@@ -31,6 +31,12 @@ class Log:
             return
         self._last_ns[event] = now_ns
         held = self._suppressed.pop(event, 0)
-        line = {"ts_ns": now_ns, "level": level, "role": self._role, "event": event, **fields,
-                **({"suppressed": held} if held else {})}
+        line = {
+            "ts_ns": now_ns,
+            "level": level,
+            "role": self._role,
+            "event": event,
+            **fields,
+            **({"suppressed": held} if held else {}),
+        }
         print(json.dumps(line, ensure_ascii=False, default=str), file=sys.stderr, flush=True)

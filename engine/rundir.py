@@ -47,8 +47,10 @@ class RunDir:
         run = cls(Path(config.run.dir) / f"vntape-{config.run.name}")
         longest = len(run.snapshot_endpoint(99).removeprefix("ipc://").encode())
         if longest > SOCKET_PATH_BYTES_MAX:
-            raise ConfigError(f"run.dir and run.name give socket paths of {longest} bytes, the "
-                              f"system allows {SOCKET_PATH_BYTES_MAX}: choose shorter ones")
+            raise ConfigError(
+                f"run.dir and run.name give socket paths of {longest} bytes, the "
+                f"system allows {SOCKET_PATH_BYTES_MAX}: choose shorter ones"
+            )
         return run
 
     def ring_file(self, shard: int) -> Path:
@@ -79,15 +81,19 @@ class RunDir:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self.lock_file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigError(f"run.dir: {self.path} cannot be created ({error.strerror}); "
-                              "choose a folder this user may write to") from None
+            raise ConfigError(
+                f"run.dir: {self.path} cannot be created ({error.strerror}); "
+                "choose a folder this user may write to"
+            ) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             pid = os.pread(fd, 32, 0).decode().strip() or "unknown"
             os.close(fd)
-            raise ConfigError(f"instance {self.path.name} is already running (pid {pid}): stop it "
-                              "or choose another run.name") from None
+            raise ConfigError(
+                f"instance {self.path.name} is already running (pid {pid}): stop it "
+                "or choose another run.name"
+            ) from None
         for leftover in self.path.iterdir():
             if leftover != self.lock_file:
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -115,15 +121,15 @@ class RunDir:
             schema = json.loads(self.manifest_file.read_text(encoding="utf-8"))["schema"]
             text = self.config_file.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise ConfigError(f"{self.path} is no run directory: start `vntape up` first"
-                              ) from None
+            raise ConfigError(f"{self.path} is no run directory: start `vntape up` first") from None
         if schema != SCHEMA_ID:
-            raise SchemaMismatch(f"{self.path} was made with {schema}, this program has "
-                                 f"{SCHEMA_ID}: stop the old instance and start it anew")
+            raise SchemaMismatch(
+                f"{self.path} was made with {schema}, this program has "
+                f"{SCHEMA_ID}: stop the old instance and start it anew"
+            )
         return configuration.from_json(text)
 
-    def open_counters(self, role: str, index: int, *, writable: bool = False
-                      ) -> NDArray[np.void]:
+    def open_counters(self, role: str, index: int, *, writable: bool = False) -> NDArray[np.void]:
         """Map one process's counters; shape (1,), dtype of its role."""
         opener = segment.open_writable if writable else segment.open_readonly
         memory = opener(self.counters_file(role, index)).memory

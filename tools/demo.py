@@ -21,7 +21,9 @@ from engine.rundir import RunDir
 from engine.wiring.children import ChildSpec
 from engine.wiring.supervisor import Supervisor
 
-SIMULATOR_ID = "0123456789abcdef0123456789abcdef"  # the simulator's own key, worth nothing elsewhere
+SIMULATOR_ID = (
+    "0123456789abcdef0123456789abcdef"  # the simulator's own key, worth nothing elsewhere
+)
 SIMULATOR_SECRET = "fedcba9876543210fedcba9876543210"  # noqa: S105
 ORIGIN_FILE = "day-began-ns"  # beside the shared memory: it must not outlive this run
 FIRST_MOMENT = "08:59:45"  # a quarter of a minute before the bell: something happens at once
@@ -37,13 +39,30 @@ def free_port() -> int:
 
 def simulator(args: argparse.Namespace, port: int, run_dir: RunDir) -> ChildSpec:
     """Return how to start the simulator; a restarted one resumes where the day is by then."""
-    argv = [sys.executable, "-m", "tools.simulator", "--port", str(port), "--seed",
-            str(args.seed), "--speed", args.speed, "--consumer-id", SIMULATOR_ID,
-            "--consumer-secret", SIMULATOR_SECRET, "--parent", str(os.getpid())]
+    argv = [
+        sys.executable,
+        "-m",
+        "tools.simulator",
+        "--port",
+        str(port),
+        "--seed",
+        str(args.seed),
+        "--speed",
+        args.speed,
+        "--consumer-id",
+        SIMULATOR_ID,
+        "--consumer-secret",
+        SIMULATOR_SECRET,
+        "--parent",
+        str(os.getpid()),
+    ]
     if args.speed != "max":
         argv += ["--start", args.start, "--origin-file", str(run_dir.path / ORIGIN_FILE)]
-    for flag, value in (("--table", args.table), ("--futures", args.futures),
-                        ("--trades-max", args.trades_max)):
+    for flag, value in (
+        ("--table", args.table),
+        ("--futures", args.futures),
+        ("--trades-max", args.trades_max),
+    ):
         if value is not None:
             argv += [flag, str(value)]
     return ChildSpec("simulator", argv)
@@ -59,8 +78,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--futures", type=Path, help="its future's 15-minute bars")
     parser.add_argument("--trades-max", type=int, help="size of the day, in trades")
     parser.add_argument("--config", type=Path, help="TOML configuration on top")
-    parser.add_argument("--set", action="append", default=[], dest="overrides",
-                        metavar="SECTION.KEY=VALUE")
+    parser.add_argument(
+        "--set", action="append", default=[], dest="overrides", metavar="SECTION.KEY=VALUE"
+    )
     return parser.parse_args(argv)
 
 
@@ -69,14 +89,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     port = free_port()
     os.environ[ENV_CONSUMER_ID], os.environ[ENV_CONSUMER_SECRET] = SIMULATOR_ID, SIMULATOR_SECRET
-    overrides = [f"feed.url=http://127.0.0.1:{port}/", f"feed.stream_url=http://127.0.0.1:{port}/",
-                 "feed.reconnect_cap_ms=500", "run.name=demo"]
+    overrides = [
+        f"feed.url=http://127.0.0.1:{port}/",
+        f"feed.stream_url=http://127.0.0.1:{port}/",
+        "feed.reconnect_cap_ms=500",
+        "run.name=demo",
+    ]
     if args.speed == "max":  # the simulator can wait, so nothing needs to be dropped
         overrides.append("engine.pace=lossless")
     try:
         config = configuration.load(args.config, overrides=[*overrides, *args.overrides])
-        print(f"vntape: simulator of SSI's server on 127.0.0.1:{port}, day at speed {args.speed}; "
-              "Ctrl-C stops everything")
+        print(
+            f"vntape: simulator of SSI's server on 127.0.0.1:{port}, day at speed {args.speed}; "
+            "Ctrl-C stops everything"
+        )
         uvloop.run(Supervisor(config, companions=[simulator(args, port, RunDir.of(config))]).run())
     except ConfigError as error:
         print(f"vntape: {error}", file=sys.stderr)

@@ -25,8 +25,15 @@ BEACON_NS: Final = 500_000_000  # an idle shard says its frame_seq this often
 class _Frame:
     """One buffer being filled: a header's room, then sections."""
 
-    __slots__ = ("buffer", "bytes_view", "last_channel", "last_section", "row_count",
-                 "section_count", "used")
+    __slots__ = (
+        "buffer",
+        "bytes_view",
+        "last_channel",
+        "last_section",
+        "row_count",
+        "section_count",
+        "used",
+    )
 
     def __init__(self) -> None:
         self.buffer = bytearray(FRAME_BYTES_MAX)
@@ -50,8 +57,9 @@ class _Frame:
         if count <= 0:
             return 0
         if not joins:
-            self.last_section = self.bytes_view[self.used:self.used + SECTION_BYTES].view(
-                BUS_SECTION)
+            self.last_section = self.bytes_view[self.used : self.used + SECTION_BYTES].view(
+                BUS_SECTION
+            )
             self.last_section[0] = (channel.code, 0)
             self.last_channel = channel.code
             self.section_count += 1
@@ -60,7 +68,7 @@ class _Frame:
         end = self.used + count * row_bytes
         # As opaque bytes: numpy would copy structured rows field by field, ten times slower.
         opaque = f"V{row_bytes}"
-        self.bytes_view[self.used:end].view(opaque)[:] = rows[:count].view(opaque)
+        self.bytes_view[self.used : end].view(opaque)[:] = rows[:count].view(opaque)
         self.last_section[0]["count"] += count
         self.row_count += count
         self.used = end
@@ -91,8 +99,16 @@ class Publisher:
         What was sent since the start.
     """
 
-    def __init__(self, context: "zmq.Context[Any]", delta_endpoint: str, snapshot_endpoint: str,
-                 shard: int, epoch: int, *, high_water_frames: int = HIGH_WATER_FRAMES) -> None:
+    def __init__(
+        self,
+        context: "zmq.Context[Any]",
+        delta_endpoint: str,
+        snapshot_endpoint: str,
+        shard: int,
+        epoch: int,
+        *,
+        high_water_frames: int = HIGH_WATER_FRAMES,
+    ) -> None:
         self.shard = shard
         self.epoch = epoch
         self.frame_seq = 0
@@ -107,15 +123,19 @@ class Publisher:
         # Half an answer helps nobody: no mark here. Who does not read does not ask again either.
         self._requests.setsockopt(zmq.SNDHWM, 0)
         self._requests.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an error when the asker is gone
-        for socket, endpoint in ((self._deltas, delta_endpoint),
-                                 (self._requests, snapshot_endpoint)):
+        for socket, endpoint in (
+            (self._deltas, delta_endpoint),
+            (self._requests, snapshot_endpoint),
+        ):
             socket.setsockopt(zmq.LINGER, 0)
             try:
                 socket.bind(endpoint)
             except zmq.ZMQError as error:
                 self.close()
-                raise ConfigError(f"shard {shard} cannot bind {endpoint} ({error.strerror}): is "
-                                  "another instance using it?") from None
+                raise ConfigError(
+                    f"shard {shard} cannot bind {endpoint} ({error.strerror}): is "
+                    "another instance using it?"
+                ) from None
         self._filling = _Frame()
         self._sealed: list[_Frame] = []
         self._spare: list[_Frame] = []
@@ -131,8 +151,11 @@ class Publisher:
     @property
     def pending_bytes(self) -> int:
         """Bytes added and not yet flushed."""
-        return (self._filling.used - HEADER_BYTES
-                + sum(frame.used - HEADER_BYTES for frame in self._sealed))
+        return (
+            self._filling.used
+            - HEADER_BYTES
+            + sum(frame.used - HEADER_BYTES for frame in self._sealed)
+        )
 
     def add(self, channel: Channel, rows: NDArray[np.void]) -> None:
         """Copy rows (the channel's dtype, in order) into the frame being filled.
@@ -175,12 +198,18 @@ class Publisher:
         return sent
 
     def _send(self, frame: _Frame, now_ns: int) -> None:
-        wire.write_header(frame.buffer, kind=BusKind.DELTA, shard=self.shard, epoch=self.epoch,
-                          frame_seq=self.frame_seq, publish_ns=now_ns,
-                          section_count=frame.section_count)
+        wire.write_header(
+            frame.buffer,
+            kind=BusKind.DELTA,
+            shard=self.shard,
+            epoch=self.epoch,
+            frame_seq=self.frame_seq,
+            publish_ns=now_ns,
+            section_count=frame.section_count,
+        )
         # PUB never blocks: at the high-water mark it drops for that gateway only. The copy is
         # ours to make, because the buffer is filled again at once.
-        self._deltas.send(memoryview(frame.buffer)[:frame.used], zmq.NOBLOCK, copy=True)
+        self._deltas.send(memoryview(frame.buffer)[: frame.used], zmq.NOBLOCK, copy=True)
         self._last_sent_ns = now_ns
         if frame.section_count:
             self.frames += 1
@@ -226,15 +255,16 @@ class Publisher:
                 rows = opaque[rows["seq"] > 0].view(channel.dtype)
                 step = (FRAME_BYTES_MAX - HEADER_BYTES - SECTION_BYTES) // channel.dtype.itemsize
                 for first in range(0, len(rows), step):
-                    part = [(channel, rows[first:first + step])]
+                    part = [(channel, rows[first : first + step])]
                     self._reply(identity, BusKind.SNAPSHOT, part)
             self._reply(identity, BusKind.SNAPSHOT_END, [])
         except zmq.ZMQError:
             return  # if it comes back it asks again
 
     def _reply(self, identity: bytes, kind: BusKind, sections: wire.Sections) -> None:
-        message = wire.encode(kind, self.shard, self.epoch, self.frame_seq, self._last_sent_ns,
-                              sections)
+        message = wire.encode(
+            kind, self.shard, self.epoch, self.frame_seq, self._last_sent_ns, sections
+        )
         self._requests.send_multipart([identity, message], zmq.NOBLOCK)
 
     def close(self) -> None:

@@ -33,8 +33,14 @@ log = logging.getLogger("vntape.bus")
 class _Link:
     """The sockets and the memory of one shard."""
 
-    def __init__(self, context: "zmq.Context[Any]", shard: int, delta_endpoint: str,
-                 snapshot_endpoint: str, high_water_frames: int) -> None:
+    def __init__(
+        self,
+        context: "zmq.Context[Any]",
+        shard: int,
+        delta_endpoint: str,
+        snapshot_endpoint: str,
+        high_water_frames: int,
+    ) -> None:
         self.shard = shard
         self.epoch: int | None = None
         self.frame_seq: int | None = None  # last DELTA seen, or covered by a snapshot
@@ -152,17 +158,24 @@ class Subscriber:
         int64, by wire.Refusal.
     """
 
-    def __init__(self, context: "zmq.Context[Any]", endpoints: Sequence[tuple[str, str]], *,
-                 high_water_frames: int = HIGH_WATER_FRAMES,
-                 report: Callable[[str], None] = log.warning) -> None:
+    def __init__(
+        self,
+        context: "zmq.Context[Any]",
+        endpoints: Sequence[tuple[str, str]],
+        *,
+        high_water_frames: int = HIGH_WATER_FRAMES,
+        report: Callable[[str], None] = log.warning,
+    ) -> None:
         self.frames = 0
         self.lost_frames = 0
         self.requests = 0
         self.refused = np.zeros(len(Refusal), np.int64)
         self._report = report
         self._reported: set[tuple[int, Refusal]] = set()
-        self._links = [_Link(context, shard, deltas, answers, high_water_frames)
-                       for shard, (deltas, answers) in enumerate(endpoints)]
+        self._links = [
+            _Link(context, shard, deltas, answers, high_water_frames)
+            for shard, (deltas, answers) in enumerate(endpoints)
+        ]
 
     def fds(self) -> list[int]:
         """Return every socket's descriptor.
@@ -170,13 +183,19 @@ class Subscriber:
         They are edge-triggered: one event may stand for many messages, and any send or receive may
         swallow an event. Call `drain` and `pending` until nothing is left before sleeping on them.
         """
-        return [socket.getsockopt(zmq.FD) for link in self._links
-                for socket in (link.deltas, link.answers)]
+        return [
+            socket.getsockopt(zmq.FD)
+            for link in self._links
+            for socket in (link.deltas, link.answers)
+        ]
 
     def pending(self) -> bool:
         """Return whether a message is waiting."""
-        return any(socket.getsockopt(zmq.EVENTS) & zmq.POLLIN for link in self._links
-                   for socket in (link.deltas, link.answers))
+        return any(
+            socket.getsockopt(zmq.EVENTS) & zmq.POLLIN
+            for link in self._links
+            for socket in (link.deltas, link.answers)
+        )
 
     def whole(self) -> bool:
         """Return whether every shard has been heard and no snapshot is outstanding."""
@@ -226,11 +245,16 @@ class Subscriber:
             parts = socket.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
             return None
-        found = decode(parts[0]) if len(parts) == 1 else Refused(
-            Refusal.LENGTH, f"message of {len(parts)} parts, one is expected")
+        found = (
+            decode(parts[0])
+            if len(parts) == 1
+            else Refused(Refusal.LENGTH, f"message of {len(parts)} parts, one is expected")
+        )
         if isinstance(found, BusFrame) and found.shard != link.shard:
-            found = Refused(Refusal.SHARD, f"frame of shard {found.shard} from the endpoint of "
-                            f"shard {link.shard}")
+            found = Refused(
+                Refusal.SHARD,
+                f"frame of shard {found.shard} from the endpoint of shard {link.shard}",
+            )
         if isinstance(found, Refused):
             self.refused[found.reason] += 1
             if (link.shard, found.reason) not in self._reported:

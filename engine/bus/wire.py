@@ -61,23 +61,44 @@ class BusFrame:
     lost_frames: int = 0
 
 
-def write_header(buffer: bytearray | memoryview, *, kind: BusKind, shard: int, epoch: int,
-                 frame_seq: int, publish_ns: int, section_count: int) -> None:
+def write_header(
+    buffer: bytearray | memoryview,
+    *,
+    kind: BusKind,
+    shard: int,
+    epoch: int,
+    frame_seq: int,
+    publish_ns: int,
+    section_count: int,
+) -> None:
     """Write a BUS_HEADER into the first bytes of `buffer`."""
     header: NDArray[np.void] = np.frombuffer(buffer, BUS_HEADER, 1)
     header[0] = (SCHEMA_U64, epoch, frame_seq, publish_ns, shard, int(kind), section_count)
 
 
-def encode(kind: BusKind, shard: int, epoch: int, frame_seq: int, publish_ns: int,
-           sections: Iterable[tuple[Channel, NDArray[np.void]]] = ()) -> bytes:
+def encode(
+    kind: BusKind,
+    shard: int,
+    epoch: int,
+    frame_seq: int,
+    publish_ns: int,
+    sections: Iterable[tuple[Channel, NDArray[np.void]]] = (),
+) -> bytes:
     """Build one message. The plain form of what Publisher does in place."""
     parts: list[bytes] = []
     for channel, rows in sections:
         assert rows.dtype == channel.dtype, f"{channel.name}: rows of another dtype"
         parts += [np.array([(channel.code, len(rows))], BUS_SECTION).tobytes(), rows.tobytes()]
     header = bytearray(HEADER_BYTES)
-    write_header(header, kind=kind, shard=shard, epoch=epoch, frame_seq=frame_seq,
-                 publish_ns=publish_ns, section_count=len(parts) // 2)
+    write_header(
+        header,
+        kind=kind,
+        shard=shard,
+        epoch=epoch,
+        frame_seq=frame_seq,
+        publish_ns=publish_ns,
+        section_count=len(parts) // 2,
+    )
     return bytes(header) + b"".join(parts)
 
 
@@ -100,10 +121,14 @@ def decode(message: bytes) -> BusFrame | Refused:
     if size > MESSAGE_BYTES_MAX:
         return Refused(Refusal.TOO_LARGE, f"message of {size} bytes, limit {MESSAGE_BYTES_MAX}")
     schema, epoch, frame_seq, publish_ns, shard, kind, section_count = np.frombuffer(
-        message, BUS_HEADER, 1).tolist()[0]
+        message, BUS_HEADER, 1
+    ).tolist()[0]
     if schema != SCHEMA_U64:
-        return Refused(Refusal.SCHEMA, f"schema {schema:016x} meets schema {SCHEMA_U64:016x}: "
-                       "restart both sides from one version")
+        return Refused(
+            Refusal.SCHEMA,
+            f"schema {schema:016x} meets schema {SCHEMA_U64:016x}: "
+            "restart both sides from one version",
+        )
     if not BusKind.DELTA <= kind <= BusKind.SNAPSHOT_END:
         return Refused(Refusal.KIND, f"unknown kind {kind}")
     if shard >= SHARD_MAX:
@@ -123,15 +148,18 @@ def _sections(message: bytes, section_count: int) -> Sections | Refused:
     for _ in range(section_count):
         if size - offset < SECTION_BYTES:
             return Refused(Refusal.LENGTH, f"section {len(found)} of {section_count} is cut off")
-        code = int.from_bytes(message[offset:offset + 4], "little")
-        count = int.from_bytes(message[offset + 4:offset + 8], "little")
+        code = int.from_bytes(message[offset : offset + 4], "little")
+        count = int.from_bytes(message[offset + 4 : offset + 8], "little")
         offset += SECTION_BYTES
         if code >= len(CHANNELS):
             return Refused(Refusal.CHANNEL, f"unknown channel code {code}")
         dtype: np.dtype[Any] = CHANNELS[code].dtype
         if count * dtype.itemsize > size - offset:
-            return Refused(Refusal.LENGTH, f"{CHANNELS[code].name}: {count} rows of "
-                           f"{dtype.itemsize} bytes in {size - offset} bytes")
+            return Refused(
+                Refusal.LENGTH,
+                f"{CHANNELS[code].name}: {count} rows of "
+                f"{dtype.itemsize} bytes in {size - offset} bytes",
+            )
         found.append((CHANNELS[code], np.frombuffer(message, dtype, count, offset)))
         offset += count * dtype.itemsize
     if offset != size:

@@ -73,16 +73,27 @@ def midnight_s(first: int, last: int, cache: NDArray[np.int64]) -> int:
         return BAD_STAMP
     day = (day_month & 0xFF) * 10 + ((day_month >> 8) & 0xFF)
     month = ((day_month >> 24) & 0xFF) * 10 + ((day_month >> 32) & 0xFF)
-    year = (((month_year >> 32) & 0xFF) * 1000 + ((month_year >> 40) & 0xFF) * 100
-            + ((month_year >> 48) & 0xFF) * 10 + ((month_year >> 56) & 0xFF))
+    year = (
+        ((month_year >> 32) & 0xFF) * 1000
+        + ((month_year >> 40) & 0xFF) * 100
+        + ((month_year >> 48) & 0xFF) * 10
+        + ((month_year >> 56) & 0xFF)
+    )
     if year < YEAR_MIN or year > YEAR_MAX or month < 1 or month > 12 or day < 1:
         return BAD_STAMP
     leap = 1 if year % 4 == 0 else 0  # 2000 was one; 2100 is out of range
     if day > _DAYS_IN_MONTH[month] + (leap if month == 2 else 0):
         return BAD_STAMP
     years = year - YEAR_MIN
-    days = (_FIRST_DAY + years * 365 + (years + 3) // 4 + int(_DAYS_BEFORE_MONTH[month])
-            + (leap if month > 2 else 0) + day - 1)
+    days = (
+        _FIRST_DAY
+        + years * 365
+        + (years + 3) // 4
+        + int(_DAYS_BEFORE_MONTH[month])
+        + (leap if month > 2 else 0)
+        + day
+        - 1
+    )
     cache[0] = first
     cache[1] = last
     cache[2] = days * DAY_S - ICT_OFFSET_S
@@ -103,8 +114,15 @@ def stamp_s(date: str, time: str) -> int:
     if not YEAR_MIN <= year <= YEAR_MAX:
         return BAD_STAMP
     try:
-        ict = dt.datetime(year, month, day, hour, minute, second,
-                          tzinfo=dt.timezone(dt.timedelta(seconds=ICT_OFFSET_S)))
+        ict = dt.datetime(
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            tzinfo=dt.timezone(dt.timedelta(seconds=ICT_OFFSET_S)),
+        )
     except ValueError:
         return BAD_STAMP
     return int(ict.timestamp())

@@ -81,15 +81,18 @@ class Decoder:
             raw = batch.frame(frame)
             if slot_count + slots_max(len(raw)) > len(out):
                 if slot_count == 0:
-                    raise ValueError(f"out holds {len(out)} slots, a frame of {len(raw)} bytes may "
-                                     f"take {slots_max(len(raw))}; give it {OUT_SLOTS_MIN}")
+                    raise ValueError(
+                        f"out holds {len(out)} slots, a frame of {len(raw)} bytes may "
+                        f"take {slots_max(len(raw))}; give it {OUT_SLOTS_MIN}"
+                    )
                 break
             slot_count += self._decode_declined(batch, frame, raw, out, slot_count)
             frame += 1
         return frame, slot_count
 
-    def _decode_declined(self, batch: FrameBatch, frame: int, raw: bytes, out: NDArray[np.void],
-                         at: int) -> int:
+    def _decode_declined(
+        self, batch: FrameBatch, frame: int, raw: bytes, out: NDArray[np.void], at: int
+    ) -> int:
         """Decode one frame the scanner would not, and return how many slots it became."""
         if frame in batch.oversize:
             outcome = Outcome()

@@ -70,10 +70,12 @@ class FrameBatch:
             end = self._used_bytes + length
             if end > self._bytes_capacity:
                 if length > self._bytes_capacity:
-                    raise ValueError(f"a frame of {length} bytes can never fit a batch of "
-                                     f"{self._bytes_capacity}; give it {FRAME_BYTES_MAX}")
+                    raise ValueError(
+                        f"a frame of {length} bytes can never fit a batch of "
+                        f"{self._bytes_capacity}; give it {FRAME_BYTES_MAX}"
+                    )
                 return False
-            self._data[self._used_bytes:end] = frame
+            self._data[self._used_bytes : end] = frame
         self._ends[at] = end
         self._recv_ns[at] = recv_ns
         self._used_bytes = end
@@ -83,7 +85,7 @@ class FrameBatch:
     def frame(self, at: int) -> bytes:
         """Return a copy of frame `at`; empty for one refused for its size."""
         start = self._ends[at - 1] if at else 0
-        return bytes(self._data[start:self._ends[at]])
+        return bytes(self._data[start : self._ends[at]])
 
     def clear(self) -> None:
         """Forget the frames; the memory is reused."""

@@ -35,39 +35,47 @@ FRAME_MESSAGES = b'","M":['
 KEY_BYTES_MAX = 32
 
 LAYOUTS: dict[SlotKind, np.dtype[Any]] = {
-    SlotKind.TRADE: TRADE, SlotKind.QUOTE: QUOTE, SlotKind.INDEX: INDEX,
-    SlotKind.FOREIGN: FOREIGN, SlotKind.STATUS: STATUS, SlotKind.BAR: BAR,
+    SlotKind.TRADE: TRADE,
+    SlotKind.QUOTE: QUOTE,
+    SlotKind.INDEX: INDEX,
+    SlotKind.FOREIGN: FOREIGN,
+    SlotKind.STATUS: STATUS,
+    SlotKind.BAR: BAR,
     SlotKind.ODD_LOT: ODD_LOT,
 }
 
 # One wire key. Its text is compared as four words that may overlap, so that a comparison neither
 # branches on the key's length nor reads past it.
-FIELD_ROW = np.dtype([
-    ("key_0", "<i8"),  # the words of \\\"Name\\\": ...
-    ("key_1", "<i8"),
-    ("key_2", "<i8"),
-    ("key_3", "<i8"),
-    ("offset_1", "<i8"),  # ... and where all but the first start
-    ("offset_2", "<i8"),
-    ("offset_3", "<i8"),
-    ("length", "<i8"),  # of the key in bytes
-    ("kind", "<i8"),  # Kind
-    ("required", "<i8"),
-    ("maximum", "<i8"),
-    # Where the value goes, from the message's first slot: int32s for PRICE_E2 and COUNT_I4, int64s
-    # for COUNT_I8, bytes for ODD_LOT_SESSION.
-    ("place", "<i8"),
-])
+FIELD_ROW = np.dtype(
+    [
+        ("key_0", "<i8"),  # the words of \\\"Name\\\": ...
+        ("key_1", "<i8"),
+        ("key_2", "<i8"),
+        ("key_3", "<i8"),
+        ("offset_1", "<i8"),  # ... and where all but the first start
+        ("offset_2", "<i8"),
+        ("offset_3", "<i8"),
+        ("length", "<i8"),  # of the key in bytes
+        ("kind", "<i8"),  # Kind
+        ("required", "<i8"),
+        ("maximum", "<i8"),
+        # Where the value goes, from the message's first slot: int32s for PRICE_E2 and COUNT_I4,
+        # int64s for COUNT_I8, bytes for ODD_LOT_SESSION.
+        ("place", "<i8"),
+    ]
+)
 
 # One message type; its fields are rows [first, last).
-TYPE_ROW = np.dtype([
-    ("name", "<i8"),  # as a word
-    ("first", "<i8"),
-    ("last", "<i8"),
-    ("source", "<i8"),
-    ("slot_count", "<i8"),
-    ("slot_kind", "<i8", (2,)),
-])
+TYPE_ROW = np.dtype(
+    [
+        ("name", "<i8"),  # as a word
+        ("first", "<i8"),
+        ("last", "<i8"),
+        ("source", "<i8"),
+        ("slot_count", "<i8"),
+        ("slot_kind", "<i8", (2,)),
+    ]
+)
 
 # One word of a vocabulary, zero-padded to 16 bytes.
 VOCABULARY_ROW = np.dtype([("low", "<i8"), ("high", "<i8"), ("code", "<i8")])
@@ -104,13 +112,22 @@ def _field_row(message: MessageType, field: Field) -> tuple[Any, ...]:
     offsets = [min(8 * i, len(key) - 8) for i in range(4)]
     stored = field.kind in NUMBERS or field.kind == Kind.ODD_LOT_SESSION
     place = place_of(message, field) if stored else 0
-    return (*(text_word(key[at:at + 8]) for at in offsets), *offsets[1:], len(key), field.kind,
-            field.required, field.maximum, place)
+    return (
+        *(text_word(key[at : at + 8]) for at in offsets),
+        *offsets[1:],
+        len(key),
+        field.kind,
+        field.required,
+        field.maximum,
+        place,
+    )
 
 
 def _vocabulary(words: Mapping[str, int]) -> NDArray[np.void]:
-    rows = [(text_word(word.encode()[:8]), text_word(word.encode()[8:16]), int(code))
-            for word, code in words.items()]
+    rows = [
+        (text_word(word.encode()[:8]), text_word(word.encode()[8:16]), int(code))
+        for word, code in words.items()
+    ]
     return np.array(rows, VOCABULARY_ROW)
 
 
@@ -124,14 +141,27 @@ def _build() -> Grammar:
         last_required = max(i for i, field in enumerate(message.fields) if field.required)
         optional_from.append(first + last_required + 1)
         kinds = [*message.kinds, SlotKind.NONE]
-        types.append((text_word(message.name.encode()), first, len(fields), message.source,
-                      len(message.kinds), kinds[:2]))
+        types.append(
+            (
+                text_word(message.name.encode()),
+                first,
+                len(fields),
+                message.source,
+                len(message.kinds),
+                kinds[:2],
+            )
+        )
     starts = [*range(0, len(MESSAGE_START) - 8, 8), len(MESSAGE_START) - 8]
     return Grammar(
-        np.array(types, TYPE_ROW), np.array(fields, FIELD_ROW), np.array(optional_from, np.int64),
-        np.array([text_word(MESSAGE_START[at:at + 8]) for at in starts], np.int64),
-        _vocabulary(VENUE_WORDS), _vocabulary(SESSION_WORDS), _vocabulary(STATUS_WORDS),
-        _vocabulary(SIDE_WORDS))
+        np.array(types, TYPE_ROW),
+        np.array(fields, FIELD_ROW),
+        np.array(optional_from, np.int64),
+        np.array([text_word(MESSAGE_START[at : at + 8]) for at in starts], np.int64),
+        _vocabulary(VENUE_WORDS),
+        _vocabulary(SESSION_WORDS),
+        _vocabulary(STATUS_WORDS),
+        _vocabulary(SIDE_WORDS),
+    )
 
 
 GRAMMAR = _build()

@@ -125,8 +125,8 @@ def read_number(words: NDArray[np.void], at: int, end: int, decimals: int) -> tu
         value = value * 100 + first * 10 + ((word >> 8) & 0xFF) - _ZERO
         deciding = ((word >> 16) & 0xFF) - _ZERO if fraction_digits > 2 else 0
     if integer_digits + fraction_digits > _EXACT_DIGITS and (
-            deciding in (4, 5)
-            or integer_digits > _LONG_INTEGER_DIGITS):
+        deciding in (4, 5) or integer_digits > _LONG_INTEGER_DIGITS
+    ):
         return 0, DECLINED
     return value + (1 if deciding >= 5 else 0), stop
 

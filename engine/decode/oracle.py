@@ -112,12 +112,24 @@ class _Plan:
 
 def _plan(message_type: MessageType) -> _Plan:
     return _Plan(
-        {each.kind: (each.wire, *each.aliases) for each in message_type.fields
-         if each.kind not in NUMBERS and each.kind != Kind.SKIP},
-        tuple(_Number((each.wire, *each.aliases), 2 if each.kind == Kind.PRICE_E2 else 0,
-                      each.maximum, each.required, each.kind == Kind.COUNT_I8,
-                      place_of(message_type, each))
-              for each in message_type.fields if each.kind in NUMBERS))
+        {
+            each.kind: (each.wire, *each.aliases)
+            for each in message_type.fields
+            if each.kind not in NUMBERS and each.kind != Kind.SKIP
+        },
+        tuple(
+            _Number(
+                (each.wire, *each.aliases),
+                2 if each.kind == Kind.PRICE_E2 else 0,
+                each.maximum,
+                each.required,
+                each.kind == Kind.COUNT_I8,
+                place_of(message_type, each),
+            )
+            for each in message_type.fields
+            if each.kind in NUMBERS
+        ),
+    )
 
 
 _PLANS = {message_type.name: _plan(message_type) for message_type in MESSAGE_TYPES}
@@ -154,8 +166,9 @@ class Oracle:
             outcome.reject(Reject.FRAME_SHAPE)
         return outcome
 
-    def _hub_message(self, message: object, recv_ns: int, out: NDArray[np.void], at: int,
-                     outcome: Outcome) -> None:
+    def _hub_message(
+        self, message: object, recv_ns: int, out: NDArray[np.void], at: int, outcome: Outcome
+    ) -> None:
         """Decode one element of M."""
         if isinstance(message, dict) and message.get("M") == "Error":
             outcome.hub_errors += 1
@@ -169,8 +182,9 @@ class Oracle:
         outcome.slot_count += slot_count
         outcome.last_exch_s = exch_s
 
-    def _broadcast(self, message: object, recv_ns: int, out: NDArray[np.void],
-                   at: int) -> tuple[int, int]:
+    def _broadcast(
+        self, message: object, recv_ns: int, out: NDArray[np.void], at: int
+    ) -> tuple[int, int]:
         """Return how many slots a Broadcast became, and its exch_s."""
         if not isinstance(message, dict) or message.get("M") != "Broadcast":
             raise BadValueError(Reject.MESSAGE_SHAPE)
@@ -256,9 +270,14 @@ def _head(plan: _Plan, record: dict[str, Any]) -> _Head:
     if exch_s == BAD_STAMP:
         raise BadValueError(Reject.BAD_TIME)
     venue = _venue(raw.get(Kind.EXCHANGE))
-    return _Head(code, exch_s, venue if venue != Venue.UNKNOWN else _venue(raw.get(Kind.MARKET)),
-                 _session(raw.get(Kind.SESSION)), _status(raw.get(Kind.STATUS)),
-                 _side(raw.get(Kind.SIDE)))
+    return _Head(
+        code,
+        exch_s,
+        venue if venue != Venue.UNKNOWN else _venue(raw.get(Kind.MARKET)),
+        _session(raw.get(Kind.SESSION)),
+        _status(raw.get(Kind.STATUS)),
+        _side(raw.get(Kind.SIDE)),
+    )
 
 
 def _code(raw: object, *, any_case: bool) -> bytes:
@@ -294,8 +313,15 @@ def _side(raw: object) -> Side:
     return SIDE_WORDS.get(raw, Side.UNKNOWN) if isinstance(raw, str) else Side.UNKNOWN
 
 
-def _write_head(out: NDArray[np.void], at: int, kind: SlotKind, message_type: MessageType,
-                symbol_id: int, recv_ns: int, head: _Head) -> None:
+def _write_head(
+    out: NDArray[np.void],
+    at: int,
+    kind: SlotKind,
+    message_type: MessageType,
+    symbol_id: int,
+    recv_ns: int,
+    head: _Head,
+) -> None:
     """Start a slot: everything zero but its head."""
     out[at] = _ZERO_SLOT
     slot = out[at]

@@ -53,11 +53,14 @@ from engine.schema.slots import SLOT_BYTES
 MESSAGE_BYTES_MIN = 64
 
 _SKIP, _SYMBOL, _SYMBOL_ANY_CASE, _DATE, _TIME = (
-    int(kind) for kind in (Kind.SKIP, Kind.SYMBOL, Kind.SYMBOL_ANY_CASE, Kind.DATE, Kind.TIME))
+    int(kind) for kind in (Kind.SKIP, Kind.SYMBOL, Kind.SYMBOL_ANY_CASE, Kind.DATE, Kind.TIME)
+)
 _EXCHANGE, _MARKET, _SESSION, _STATUS, _SIDE = (
-    int(kind) for kind in (Kind.EXCHANGE, Kind.MARKET, Kind.SESSION, Kind.STATUS, Kind.SIDE))
+    int(kind) for kind in (Kind.EXCHANGE, Kind.MARKET, Kind.SESSION, Kind.STATUS, Kind.SIDE)
+)
 _ODD_LOT_SESSION, _PRICE_E2, _COUNT_I8 = (
-    int(kind) for kind in (Kind.ODD_LOT_SESSION, Kind.PRICE_E2, Kind.COUNT_I8))
+    int(kind) for kind in (Kind.ODD_LOT_SESSION, Kind.PRICE_E2, Kind.COUNT_I8)
+)
 _OTHER_SESSION, _NO_SESSION = int(FeedSession.OTHER), int(FeedSession.NONE)
 _OTHER_STATUS, _NO_STATUS = int(TradingStatus.OTHER), int(TradingStatus.NONE)
 _UNKNOWN_SIDE, _UNKNOWN_VENUE = int(Side.UNKNOWN), int(Venue.UNKNOWN)
@@ -198,8 +201,14 @@ def code_of(vocabulary: NDArray[np.void], low: int, high: int, unknown: int) -> 
 
 
 @inlined_kernel
-def read_code(words: NDArray[np.void], at: int, end: int, vocabulary: NDArray[np.void],
-              unknown: int, none: int) -> tuple[int, int]:
+def read_code(
+    words: NDArray[np.void],
+    at: int,
+    end: int,
+    vocabulary: NDArray[np.void],
+    unknown: int,
+    none: int,
+) -> tuple[int, int]:
     """Read one word of a vocabulary: its code (`none` for null and "") and where it ends."""
     if at + 8 <= end and eight(words, at) & _FOUR == _NULL:
         return none, at + 4
@@ -212,17 +221,28 @@ def read_code(words: NDArray[np.void], at: int, end: int, vocabulary: NDArray[np
 @inlined_kernel
 def is_key(words: NDArray[np.void], at: int, end: int, field: np.void) -> bool:
     """Whether the key of a FIELD_ROW stands at `at`."""
-    return (at + int(field["length"]) <= end
-            and eight(words, at) == int(field["key_0"])
-            and eight(words, at + int(field["offset_1"])) == int(field["key_1"])
-            and eight(words, at + int(field["offset_2"])) == int(field["key_2"])
-            and eight(words, at + int(field["offset_3"])) == int(field["key_3"]))
+    return (
+        at + int(field["length"]) <= end
+        and eight(words, at) == int(field["key_0"])
+        and eight(words, at + int(field["offset_1"])) == int(field["key_1"])
+        and eight(words, at + int(field["offset_2"])) == int(field["key_2"])
+        and eight(words, at + int(field["offset_3"])) == int(field["key_3"])
+    )
 
 
 @lean_kernel
-def scan_record(words: NDArray[np.void], at: int, end: int, type_at: int, recv_ns: int,
-                grammar: Grammar, known: Known, date_cache: NDArray[np.int64],
-                target: Target, slot: int) -> tuple[int, int]:
+def scan_record(
+    words: NDArray[np.void],
+    at: int,
+    end: int,
+    type_at: int,
+    recv_ns: int,
+    grammar: Grammar,
+    known: Known,
+    date_cache: NDArray[np.int64],
+    target: Target,
+    slot: int,
+) -> tuple[int, int]:
     """Turn one record into the slots of its type.
 
     Parameters
@@ -289,15 +309,22 @@ def scan_record(words: NDArray[np.void], at: int, end: int, type_at: int, recv_n
             if symbol_id == 0:
                 return DECLINED, 0
         elif kind == _DATE:
-            if (at + DATE_BYTES + 16 > end or eight(words, at) & _FOUR != _QUOTE
-                    or eight(words, at + 4 + DATE_BYTES) & _FOUR != _QUOTE):
+            if (
+                at + DATE_BYTES + 16 > end
+                or eight(words, at) & _FOUR != _QUOTE
+                or eight(words, at + 4 + DATE_BYTES) & _FOUR != _QUOTE
+            ):
                 return DECLINED, 0
-            midnight = midnight_s(eight(words, at + 4),
-                                  eight(words, at + 4 + DATE_BYTES - 8), date_cache)
+            midnight = midnight_s(
+                eight(words, at + 4), eight(words, at + 4 + DATE_BYTES - 8), date_cache
+            )
             at += 8 + DATE_BYTES
         elif kind == _TIME:
-            if (at + TIME_BYTES + 16 > end or eight(words, at) & _FOUR != _QUOTE
-                    or eight(words, at + 4 + TIME_BYTES) & _FOUR != _QUOTE):
+            if (
+                at + TIME_BYTES + 16 > end
+                or eight(words, at) & _FOUR != _QUOTE
+                or eight(words, at + 4 + TIME_BYTES) & _FOUR != _QUOTE
+            ):
                 return DECLINED, 0
             second = seconds_of_day(eight(words, at + 4))
             at += 8 + TIME_BYTES
@@ -313,8 +340,7 @@ def scan_record(words: NDArray[np.void], at: int, end: int, type_at: int, recv_n
         if follows == _BRACE:
             break
         return DECLINED, 0
-    if (field_at < grammar.optional_from[type_at] or midnight == BAD_STAMP
-            or second == BAD_STAMP):
+    if field_at < grammar.optional_from[type_at] or midnight == BAD_STAMP or second == BAD_STAMP:
         return DECLINED, 0
     venue = exchange if exchange != _UNKNOWN_VENUE else market
     listed = int(known.rows[symbol_id]["venue"])
@@ -337,9 +363,17 @@ def scan_record(words: NDArray[np.void], at: int, end: int, type_at: int, recv_n
 
 
 @lean_kernel
-def scan_frame(words: NDArray[np.void], at: int, end: int, recv_ns: int, grammar: Grammar,
-               known: Known, date_cache: NDArray[np.int64], target: Target,
-               slot: int) -> tuple[int, int, int]:
+def scan_frame(
+    words: NDArray[np.void],
+    at: int,
+    end: int,
+    recv_ns: int,
+    grammar: Grammar,
+    known: Known,
+    date_cache: NDArray[np.int64],
+    target: Target,
+    slot: int,
+) -> tuple[int, int, int]:
     """Turn one frame into slots.
 
     Returns
@@ -373,13 +407,26 @@ def scan_frame(words: NDArray[np.void], at: int, end: int, recv_ns: int, grammar
         while type_at < len(grammar.types) and name != int(grammar.types[type_at]["name"]):
             type_at += 1
         at += bits >> 3
-        if (type_at == len(grammar.types) or at + _RECORD_START_BYTES > end
-                or eight(words, at) != _RECORD_START_0
-                or eight(words, at + 8) != _RECORD_START_1
-                or eight(words, at + _RECORD_START_BYTES - 8) != _RECORD_START_2):
+        if (
+            type_at == len(grammar.types)
+            or at + _RECORD_START_BYTES > end
+            or eight(words, at) != _RECORD_START_0
+            or eight(words, at + 8) != _RECORD_START_1
+            or eight(words, at + _RECORD_START_BYTES - 8) != _RECORD_START_2
+        ):
             return DECLINED, 0, 0
-        at, exch_s = scan_record(words, at + _RECORD_START_BYTES, end, type_at, recv_ns, grammar,
-                                 known, date_cache, target, slot)
+        at, exch_s = scan_record(
+            words,
+            at + _RECORD_START_BYTES,
+            end,
+            type_at,
+            recv_ns,
+            grammar,
+            known,
+            date_cache,
+            target,
+            slot,
+        )
         if at < 0 or at + 8 > end:
             return DECLINED, 0, 0
         slot += int(grammar.types[type_at]["slot_count"])
@@ -394,9 +441,16 @@ def scan_frame(words: NDArray[np.void], at: int, end: int, recv_ns: int, grammar
 
 
 @lean_kernel
-def scan_batch(source: Source, first: int, count: int, grammar: Grammar, known: Known,
-               date_cache: NDArray[np.int64], target: Target,
-               slot: int) -> tuple[int, int, int, int]:
+def scan_batch(
+    source: Source,
+    first: int,
+    count: int,
+    grammar: Grammar,
+    known: Known,
+    date_cache: NDArray[np.int64],
+    target: Target,
+    slot: int,
+) -> tuple[int, int, int, int]:
     """Decode frames [first, count) until one is declined or might not fit: see Progress."""
     capacity = len(target.slots)
     messages, exch_s = 0, 0
@@ -406,8 +460,16 @@ def scan_batch(source: Source, first: int, count: int, grammar: Grammar, known: 
         if slot + slots_max(end - start) > capacity:
             return frame, slot, messages, exch_s
         after, its_messages, its_exch_s = scan_frame(
-            source.words, start, end, int(source.recv_ns[frame]), grammar, known, date_cache,
-            target, slot)
+            source.words,
+            start,
+            end,
+            int(source.recv_ns[frame]),
+            grammar,
+            known,
+            date_cache,
+            target,
+            slot,
+        )
         if after < 0:
             return frame, slot, messages, exch_s
         slot = after
@@ -441,5 +503,11 @@ class Scanner:
         It stops before a frame it declines, and before one that might not fit.
         """
         source = Source(batch.words, batch.ends, batch.recv_ns)
-        return Progress(*(int(x) for x in scan_batch(
-            source, first, batch.count, GRAMMAR, self._known, self._date_cache, target, slot)))
+        return Progress(
+            *(
+                int(x)
+                for x in scan_batch(
+                    source, first, batch.count, GRAMMAR, self._known, self._date_cache, target, slot
+                )
+            )
+        )

@@ -34,9 +34,10 @@ def symbols_bytes(capacity: int) -> int:
 def format_symbols(memory: NDArray[np.uint8], capacity: int) -> None:
     """Make an empty table of `memory` (uint8, at least ``symbols_bytes(capacity)`` long)."""
     assert len(memory) >= symbols_bytes(capacity), (
-        f"{len(memory)} bytes, {symbols_bytes(capacity)} needed for {capacity} symbols")
-    memory[:symbols_bytes(capacity)] = 0
-    header = memory[:SYMBOLS_HEADER.itemsize].view(SYMBOLS_HEADER)
+        f"{len(memory)} bytes, {symbols_bytes(capacity)} needed for {capacity} symbols"
+    )
+    memory[: symbols_bytes(capacity)] = 0
+    header = memory[: SYMBOLS_HEADER.itemsize].view(SYMBOLS_HEADER)
     header["capacity"] = capacity
     header["count"] = 1
     header["schema"] = SCHEMA_U64
@@ -104,19 +105,23 @@ class SymbolTable:
         The segment was formatted by another schema.
     """
 
-    def __init__(self, memory: NDArray[np.uint8],
-                 shard_of: Callable[[bytes, Instrument], int]) -> None:
-        self._header = memory[:SYMBOLS_HEADER.itemsize].view(SYMBOLS_HEADER)
+    def __init__(
+        self, memory: NDArray[np.uint8], shard_of: Callable[[bytes, Instrument], int]
+    ) -> None:
+        self._header = memory[: SYMBOLS_HEADER.itemsize].view(SYMBOLS_HEADER)
         schema = int(self._header["schema"][0])
         if schema != SCHEMA_U64:
-            raise SchemaMismatch(f"symbol table has schema {schema:016x}, this program has "
-                                 f"{SCHEMA_U64:016x}; delete the segment and start again")
+            raise SchemaMismatch(
+                f"symbol table has schema {schema:016x}, this program has "
+                f"{SCHEMA_U64:016x}; delete the segment and start again"
+            )
         self.capacity = int(self._header["capacity"][0])
-        rows = memory[SYMBOLS_HEADER.itemsize:symbols_bytes(self.capacity)]
+        rows = memory[SYMBOLS_HEADER.itemsize : symbols_bytes(self.capacity)]
         self.rows: NDArray[np.void] = rows.view(SYMBOL_ROW)
         self.codes: NDArray[np.int64] = rows.view(np.int64).reshape(self.capacity, -1)
         self.index: NDArray[np.int32] = np.zeros(
-            1 << max(2 * self.capacity - 1, 1).bit_length(), np.int32)
+            1 << max(2 * self.capacity - 1, 1).bit_length(), np.int32
+        )
         self._shard_of = shard_of
         self._introduced: NDArray[np.bool_] = np.zeros(self.capacity, np.bool_)
         self._ids = {bytes(self.rows[i]["code"]): i for i in range(1, self.count)}

@@ -80,8 +80,20 @@ def not_plain(word: int) -> int:
     text = U64(word)
     quote = text ^ _QUOTES
     backslash = text ^ _BACKSLASHES
-    return int(I64(((((quote - _ONES) & ~quote) | ((backslash - _ONES) & ~backslash)
-                     | ((text - _SPACES) & ~text) | text) >> _7) & _ONES))
+    return int(
+        I64(
+            (
+                (
+                    ((quote - _ONES) & ~quote)
+                    | ((backslash - _ONES) & ~backslash)
+                    | ((text - _SPACES) & ~text)
+                    | text
+                )
+                >> _7
+            )
+            & _ONES
+        )
+    )
 
 
 @inlined_kernel

@@ -85,8 +85,9 @@ def hub_root(stream_url: str) -> str:
 
 def _query(hub: str, **extra: str) -> str:
     connection_data = orjson.dumps([{"name": hub}]).decode()
-    return urlencode({**extra, "connectionData": connection_data,
-                      "clientProtocol": CLIENT_PROTOCOL})
+    return urlencode(
+        {**extra, "connectionData": connection_data, "clientProtocol": CLIENT_PROTOCOL}
+    )
 
 
 def negotiate_url(root: str, hub: str) -> str:
@@ -193,8 +194,9 @@ class HubLink:
         """Return the text to send to subscribe to the complete set `channels`."""
         self._invocation += 1
         self.stage = Stage.SUBSCRIBING
-        return orjson.dumps({"H": self._hub, "M": "SwitchChannels", "A": [channels],
-                             "I": self._invocation}).decode()
+        return orjson.dumps(
+            {"H": self._hub, "M": "SwitchChannels", "A": [channels], "I": self._invocation}
+        ).decode()
 
     def receive(self, frame: memoryview | bytes, now_s: float) -> Event:
         """Say what a frame means and note that the server is alive.

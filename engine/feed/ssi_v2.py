@@ -154,8 +154,11 @@ class _Socket(WSListener):
                 self._on_fragment(frame)
             elif kind == WSMsgType.CLOSE:
                 code = int.from_bytes(frame.get_payload_as_bytes()[:2])
-                self.fail(FeedError(f"the server closed the stream: {code} "
-                                    f"{frame.get_close_reason() or ''}"))
+                self.fail(
+                    FeedError(
+                        f"the server closed the stream: {code} {frame.get_close_reason() or ''}"
+                    )
+                )
         except Exception as bug:  # picows would swallow it: hand it to the run
             self.fail(bug)
 
@@ -229,15 +232,22 @@ class _Socket(WSListener):
             self._looked_twice = False
             if self.live.done() and not self._stale:
                 self._stale = True
-                self._sink.on_state(FeedState.STALE, "no frame, not even a keep-alive, for "
-                                    f"{now_s - link.dead_s + link.keepalive_timeout_s:.1f} s")
+                self._sink.on_state(
+                    FeedState.STALE,
+                    "no frame, not even a keep-alive, for "
+                    f"{now_s - link.dead_s + link.keepalive_timeout_s:.1f} s",
+                )
             next_s = link.dead_s
         elif not self._looked_twice:
             self._looked_twice = True
             next_s = now_s + SECOND_LOOK_S
         else:
-            self.fail(FeedError("no frame, not even a keep-alive, for "
-                                f"{link.keepalive_timeout_s:g} s: the link is dead"))
+            self.fail(
+                FeedError(
+                    "no frame, not even a keep-alive, for "
+                    f"{link.keepalive_timeout_s:g} s: the link is dead"
+                )
+            )
             return
         self._timer = self._loop.call_at(next_s, self._watch)
 
@@ -296,8 +306,11 @@ class SsiV2Source:
         self._clock = clock
         self._rng = rng
         self._timeout_s = settings.connect_timeout_ms / 1_000
-        self._keys = {key for key in (settings.consumer_id, settings.consumer_secret)
-                      if len(key) >= KEY_CHARACTERS_MIN}
+        self._keys = {
+            key
+            for key in (settings.consumer_id, settings.consumer_secret)
+            if len(key) >= KEY_CHARACTERS_MIN
+        }
         self._secrets = self._keys  # and the tokens of the present connection
         self._root = hub_root(settings.stream_url)
         self._task: asyncio.Task[None] | None = None
@@ -347,9 +360,10 @@ class SsiV2Source:
         settings, now_s = self._settings, asyncio.get_running_loop().time
         failures = 0
         async with aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": f"vntape/{__version__}"}) as http:
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"vntape/{__version__}"},
+        ) as http:
             while True:
                 sink.on_state(FeedState.CONNECTING, f"connecting to {_host(self._root)}")
                 began_s = now_s()
@@ -359,8 +373,9 @@ class SsiV2Source:
                     if now_s() - began_s > settings.reconnect_cap_ms / 1_000:
                         failures = 0  # it lasted: this is a new incident
                     sink.on_state(FeedState.DOWN, self._clean(str(error)))
-                delay_s = backoff_s(failures, settings.reconnect_base_ms,
-                                    settings.reconnect_cap_ms, self._rng)
+                delay_s = backoff_s(
+                    failures, settings.reconnect_base_ms, settings.reconnect_cap_ms, self._rng
+                )
                 failures += 1
                 await asyncio.sleep(delay_s)
 
@@ -369,17 +384,25 @@ class SsiV2Source:
         settings = self._settings
         token = await self._access_token(http)
         bearer = {"Authorization": f"Bearer {token}"}
-        negotiated = parse_negotiate(await self._request(
-            http, "negotiate", "POST", negotiate_url(self._root, settings.hub), headers=bearer))
+        negotiated = parse_negotiate(
+            await self._request(
+                http, "negotiate", "POST", negotiate_url(self._root, settings.hub), headers=bearer
+            )
+        )
         self._secrets = self._keys | {token, negotiated.connection_token}
         link = HubLink(negotiated, settings.hub, asyncio.get_running_loop().time())
         async with self._open(link, sink, negotiated, bearer) as socket:
             await self._step("the init frame", socket.initialised)
             link.starting()
-            check_started(await self._request(
-                http, "start", "GET",
-                start_url(self._root, settings.hub, negotiated.connection_token),
-                headers=bearer))
+            check_started(
+                await self._request(
+                    http,
+                    "start",
+                    "GET",
+                    start_url(self._root, settings.hub, negotiated.connection_token),
+                    headers=bearer,
+                )
+            )
             socket.send(link.switch_channels(settings.channels))
             await self._step("the reply to SwitchChannels", socket.live)
             self._socket = socket
@@ -388,21 +411,31 @@ class SsiV2Source:
             await socket.ended
 
     @asynccontextmanager
-    async def _open(self, link: HubLink, sink: Sink, negotiated: Negotiated,
-                    headers: dict[str, str]) -> AsyncIterator[_Socket]:
+    async def _open(
+        self, link: HubLink, sink: Sink, negotiated: Negotiated, headers: dict[str, str]
+    ) -> AsyncIterator[_Socket]:
         """Hold the WebSocket open for the length of the block."""
         socket = _Socket(link, sink, self._clock, _host(self._root))
         url = connect_url(self._root, self._settings.hub, negotiated.connection_token)
         try:
             async with asyncio.timeout(2 * self._timeout_s):  # TCP and TLS, then the upgrade
                 transport, _ = await ws_connect(
-                    lambda: socket, url, extra_headers=headers, max_redirects=0,
-                    max_frame_size=FRAME_BYTES_MAX, read_buffer_init_size=READ_BUFFER_BYTES,
-                    websocket_handshake_timeout=self._timeout_s, logger_name=_deaf)
+                    lambda: socket,
+                    url,
+                    extra_headers=headers,
+                    max_redirects=0,
+                    max_frame_size=FRAME_BYTES_MAX,
+                    read_buffer_init_size=READ_BUFFER_BYTES,
+                    websocket_handshake_timeout=self._timeout_s,
+                    logger_name=_deaf,
+                )
         except WSHandshakeError as error:
             status = error.response.status if error.response else None
-            raise FeedError(_refused("connect", status) if status
-                            else "connect: the server did not speak WebSocket") from None
+            raise FeedError(
+                _refused("connect", status)
+                if status
+                else "connect: the server did not speak WebSocket"
+            ) from None
         except (OSError, WSError) as error:
             raise FeedError(self._unreachable("connect", self._root, error)) from None
         try:
@@ -422,8 +455,12 @@ class SsiV2Source:
         """Fetch a token (ssi-wire section 2.1). A bad key is told in the body, not the status."""
         settings = self._settings
         body = await self._request(
-            http, "AccessToken", "POST", f"{settings.url.rstrip('/')}/api/v2/Market/AccessToken",
-            body={"consumerID": settings.consumer_id, "consumerSecret": settings.consumer_secret})
+            http,
+            "AccessToken",
+            "POST",
+            f"{settings.url.rstrip('/')}/api/v2/Market/AccessToken",
+            body={"consumerID": settings.consumer_id, "consumerSecret": settings.consumer_secret},
+        )
         try:
             answer = orjson.loads(body)
             token = answer["data"]["accessToken"]
@@ -431,19 +468,29 @@ class SsiV2Source:
             raise FeedError(f"AccessToken answered {len(body)} bytes that are not JSON") from None
         except (KeyError, TypeError):
             said = answer.get("message") if isinstance(answer, dict) else None
-            raise FeedError(f"AccessToken was refused: {said or 'no reason given'} "
-                            "(check the consumer id and secret)") from None
+            raise FeedError(
+                f"AccessToken was refused: {said or 'no reason given'} "
+                "(check the consumer id and secret)"
+            ) from None
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise FeedError("AccessToken answered something that cannot be a token")
         return token
 
-    async def _request(self, http: aiohttp.ClientSession, what: str, method: str, url: str, *,
-                       headers: dict[str, str] | None = None,
-                       body: dict[str, str] | None = None) -> bytes:
+    async def _request(
+        self,
+        http: aiohttp.ClientSession,
+        what: str,
+        method: str,
+        url: str,
+        *,
+        headers: dict[str, str] | None = None,
+        body: dict[str, str] | None = None,
+    ) -> bytes:
         """Make one request and return the body of its 200, or say in words why there is none."""
         try:
-            async with http.request(method, url, headers=headers, json=body,
-                                    allow_redirects=False) as response:
+            async with http.request(
+                method, url, headers=headers, json=body, allow_redirects=False
+            ) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError) as error:
             raise FeedError(self._unreachable(what, url, error)) from None

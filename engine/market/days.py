@@ -13,11 +13,18 @@ from typing import Final
 
 from engine.market.facts import date_of, day_number, first_day, last_day, read
 
-__all__ = ["calendar_known", "date_of", "day_number", "is_trading_day", "next_trading_day",
-           "previous_trading_day"]
+__all__ = [
+    "calendar_known",
+    "date_of",
+    "day_number",
+    "is_trading_day",
+    "next_trading_day",
+    "previous_trading_day",
+]
 
 _CLOSED_DAYS: Final[frozenset[int]] = frozenset(
-    day for row in read("holidays") for day in range(first_day(row), last_day(row) + 1))
+    day for row in read("holidays") for day in range(first_day(row), last_day(row) + 1)
+)
 _KNOWN_YEARS: Final[frozenset[int]] = frozenset(date_of(day).year for day in _CLOSED_DAYS)
 _SATURDAY: Final = 5
 

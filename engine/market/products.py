@@ -19,5 +19,8 @@ class Product(StrEnum):
 
 # What an instrument is taken for when nobody looked at its code (symbology.identify does).
 USUAL_PRODUCT: Final[dict[Instrument, Product]] = {
-    Instrument.UNKNOWN: Product.SHARE, Instrument.STOCK: Product.SHARE,
-    Instrument.FUTURE: Product.INDEX_FUTURE, Instrument.INDEX: Product.INDEX}
+    Instrument.UNKNOWN: Product.SHARE,
+    Instrument.STOCK: Product.SHARE,
+    Instrument.FUTURE: Product.INDEX_FUTURE,
+    Instrument.INDEX: Product.INDEX,
+}

@@ -29,11 +29,14 @@ from engine.market.facts import change_days, in_force, read, second_of
 from engine.schema.codes import FeedSession, Phase, Venue
 
 MATCHING_PHASES: Final[frozenset[Phase]] = frozenset(
-    {Phase.ATO, Phase.CONTINUOUS, Phase.ATC, Phase.PLO})
+    {Phase.ATO, Phase.CONTINUOUS, Phase.ATC, Phase.PLO}
+)
 
 # The feed's word for each auction. PLO has one only in theory (ssi-wire 3.10).
 AUCTION_CODES: Final[dict[Phase, FeedSession]] = {
-    Phase.ATO: FeedSession.ATO, Phase.ATC: FeedSession.ATC}
+    Phase.ATO: FeedSession.ATO,
+    Phase.ATC: FeedSession.ATC,
+}
 
 # An auction's prints, and the last continuous prints before a call, may be stamped this many
 # seconds late: stamps have a resolution of 1 s and come from a system that is busy just then.
@@ -100,9 +103,18 @@ def ict_second(exch_s: int) -> int:
 @cache
 def _timetable_of_era(venue: Venue, era_day: int) -> tuple[Span, ...]:
     rows = [row for row in in_force(_SESSION_ROWS, era_day) if row["venue"] == venue.name]
-    spans = sorted((Span(Phase[row["phase"]], second_of(row["start"]), second_of(row["end"]),
-                         {"yes": True, "no": False}[row["matching"]]) for row in rows),
-                   key=lambda span: span.start_s)
+    spans = sorted(
+        (
+            Span(
+                Phase[row["phase"]],
+                second_of(row["start"]),
+                second_of(row["end"]),
+                {"yes": True, "no": False}[row["matching"]],
+            )
+            for row in rows
+        ),
+        key=lambda span: span.start_s,
+    )
     assert spans, f"sessions.csv has no timetable for {venue.name} on day {era_day}"
     spans.insert(0, Span(Phase.PRE, 0, spans[0].start_s, matching=False))
     spans.append(Span(Phase.CLOSED, spans[-1].end_s, DAY_S, matching=False))
@@ -161,8 +173,11 @@ def matching_at(venue: Venue, day: int, second_of_day: int) -> bool:
 
 @cache
 def _put_through_of_era(venue: Venue, era_day: int) -> tuple[tuple[int, int], ...]:
-    return tuple((second_of(row["start"]), second_of(row["end"]))
-                 for row in in_force(_PUT_THROUGH_ROWS, era_day) if row["venue"] == venue.name)
+    return tuple(
+        (second_of(row["start"]), second_of(row["end"]))
+        for row in in_force(_PUT_THROUGH_ROWS, era_day)
+        if row["venue"] == venue.name
+    )
 
 
 def put_through_open(venue: Venue, day: int, second_of_day: int) -> bool:
@@ -187,8 +202,14 @@ def grace_phase_at(venue: Venue, day: int, second_of_day: int) -> Phase | None:
     return before if print_of_auction or late_continuous else None
 
 
-def match_phase(venue: Venue, day: int, second_of_day: int, session: FeedSession, price_e2: int,
-                uncross_price_e2: int) -> Phase:
+def match_phase(
+    venue: Venue,
+    day: int,
+    second_of_day: int,
+    session: FeedSession,
+    price_e2: int,
+    uncross_price_e2: int,
+) -> Phase:
     """Return the phase a match is booked to: always one of MATCHING_PHASES.
 
     The plain form of the rule that the shard's kernel applies through PhaseTables.
@@ -222,8 +243,9 @@ def match_phase(venue: Venue, day: int, second_of_day: int, session: FeedSession
     phase = spans[here].phase
     rival = grace_phase_at(venue, day, second_of_day)
     if phase in {Phase.CONTINUOUS, Phase.PLO}:
-        if rival is not None and (session == AUCTION_CODES[rival]
-                                  or uncross_price_e2 in {0, price_e2}):
+        if rival is not None and (
+            session == AUCTION_CODES[rival] or uncross_price_e2 in {0, price_e2}
+        ):
             return rival
         return phase
     if phase in AUCTION_CODES:
@@ -250,8 +272,12 @@ def phase_tables() -> PhaseTables:
     return tables
 
 
-def _fill(spans: tuple[Span, ...], clock: NDArray[np.uint8], match: NDArray[np.uint8],
-          grace: NDArray[np.uint8]) -> None:
+def _fill(
+    spans: tuple[Span, ...],
+    clock: NDArray[np.uint8],
+    match: NDArray[np.uint8],
+    grace: NDArray[np.uint8],
+) -> None:
     """Write one venue's day: three arrays of 1,440 minutes."""
     can_match = [span.phase for span in spans if span.matching]
     booked_to = can_match[0]
@@ -262,7 +288,8 @@ def _fill(spans: tuple[Span, ...], clock: NDArray[np.uint8], match: NDArray[np.u
         if span.phase in MATCHING_PHASES:
             booked_to = span.phase
             if (before in AUCTION_CODES and span.phase not in AUCTION_CODES) or (
-                    before is Phase.CONTINUOUS and span.phase in AUCTION_CODES):
+                before is Phase.CONTINUOUS and span.phase in AUCTION_CODES
+            ):
                 grace[first] = before
         clock[first:end] = span.phase
         match[first:end] = booked_to

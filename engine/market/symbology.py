@@ -62,8 +62,14 @@ _INDEX_CODES: Final = frozenset(row["code"] for row in read("indices"))
 
 
 def _underlying(row: Row) -> Underlying:
-    return Underlying(row["old_code"], row["krx_code"], Product[row["product"]],
-                      int(row["value_multiplier"]), row["expiry"], row["months"])
+    return Underlying(
+        row["old_code"],
+        row["krx_code"],
+        Product[row["product"]],
+        int(row["value_multiplier"]),
+        row["expiry"],
+        row["months"],
+    )
 
 
 _UNDERLYINGS: Final = tuple(_underlying(row) for row in in_force(read("underlyings"), LATEST_DAY))
@@ -134,8 +140,9 @@ def identify(code: str, venue: Venue) -> Identity:
 
 
 def _future(underlying: Underlying, expiry: dt.date | None) -> Identity:
-    return Identity(Instrument.FUTURE, underlying.value_multiplier, underlying.name, expiry,
-                    underlying.product)
+    return Identity(
+        Instrument.FUTURE, underlying.value_multiplier, underlying.name, expiry, underlying.product
+    )
 
 
 def _old_future(text: str) -> Identity | None:
@@ -181,8 +188,9 @@ def listed_months(underlying: str, day: dt.date) -> tuple[tuple[int, int], ...]:
     whether the underlying had futures at all on that day.
     """
     count = 24  # months ahead looked at; the farthest listed contract is under a year away
-    months = [((m // 12), m % 12 + 1) for m in (day.year * 12 + day.month - 1 + i
-                                               for i in range(count))]
+    months = [
+        ((m // 12), m % 12 + 1) for m in (day.year * 12 + day.month - 1 + i for i in range(count))
+    ]
     alive = [month for month in months if expiry_of(underlying, *month) >= day]
     if UNDERLYINGS[underlying].months_rule == "QUARTERS":
         return tuple([month for month in alive if month[1] % 3 == 0][:3])
@@ -196,7 +204,11 @@ def front_contract(codes: Iterable[str], underlying: str, day: dt.date) -> str |
     (market-behaviour section 8). Aliases (VN30F1M) have no expiry and never qualify; None if
     nothing does.
     """
-    alive = [(identity.expiry, code) for code in codes
-             if (identity := identify(code, Venue.DERIVATIVES)).underlying == underlying
-             and identity.expiry is not None and identity.expiry >= day]
+    alive = [
+        (identity.expiry, code)
+        for code in codes
+        if (identity := identify(code, Venue.DERIVATIVES)).underlying == underlying
+        and identity.expiry is not None
+        and identity.expiry >= day
+    ]
     return min(alive)[1] if alive else None

@@ -30,9 +30,11 @@ Ladder = tuple[tuple[int, ...], tuple[int, ...]]
 @lru_cache(maxsize=1024)
 def _ladder(venue: Venue, product: Product, day: int) -> Ladder:
     """Return (prices from which, tick) as two tuples of equal length; the first price is 0."""
-    steps = sorted((int(row["from_price_e2"]), int(row["tick_e2"]))
-                   for row in in_force(_TICK_ROWS, day)
-                   if (row["venue"], row["product"]) == (Venue(venue).name, product))
+    steps = sorted(
+        (int(row["from_price_e2"]), int(row["tick_e2"]))
+        for row in in_force(_TICK_ROWS, day)
+        if (row["venue"], row["product"]) == (Venue(venue).name, product)
+    )
     steps = steps or [(0, _UNKNOWN_TICK_E2.get(product, _OTHER_TICK_E2))]
     starts, ticks = zip(*steps, strict=True)
     assert starts[0] == 0, f"ladder of {venue!r} {product} does not start at 0"
@@ -40,8 +42,13 @@ def _ladder(venue: Venue, product: Product, day: int) -> Ladder:
     return starts, ticks
 
 
-def ladder(venue: Venue, instrument: Instrument = Instrument.STOCK, *,
-           product: Product | None = None, day: int = LATEST_DAY) -> Ladder:
+def ladder(
+    venue: Venue,
+    instrument: Instrument = Instrument.STOCK,
+    *,
+    product: Product | None = None,
+    day: int = LATEST_DAY,
+) -> Ladder:
     """Return a tick ladder as two tuples (from_price_e2, tick_e2), ascending, starting at 0.
 
     For callers that put it into arrays. A pair without facts gets one step: 1 VND for shares, 0.1
@@ -50,8 +57,14 @@ def ladder(venue: Venue, instrument: Instrument = Instrument.STOCK, *,
     return _ladder(venue, product or USUAL_PRODUCT[instrument], day)
 
 
-def tick_e2(venue: Venue, price_e2: int, instrument: Instrument = Instrument.STOCK, *,
-            product: Product | None = None, day: int = LATEST_DAY) -> int:
+def tick_e2(
+    venue: Venue,
+    price_e2: int,
+    instrument: Instrument = Instrument.STOCK,
+    *,
+    product: Product | None = None,
+    day: int = LATEST_DAY,
+) -> int:
     """Return the tick that applies at a price (the step above it): 50,000 VND on HOSE is 100 VND.
 
     Parameters
@@ -70,29 +83,53 @@ def tick_e2(venue: Venue, price_e2: int, instrument: Instrument = Instrument.STO
     return ticks[bisect_right(starts, price_e2) - 1]
 
 
-def floor_to_tick_e2(venue: Venue, price_e2: int, instrument: Instrument = Instrument.STOCK, *,
-                     product: Product | None = None, day: int = LATEST_DAY) -> int:
+def floor_to_tick_e2(
+    venue: Venue,
+    price_e2: int,
+    instrument: Instrument = Instrument.STOCK,
+    *,
+    product: Product | None = None,
+    day: int = LATEST_DAY,
+) -> int:
     """Return the highest price on the ladder that is <= a price >= 0."""
     tick = tick_e2(venue, price_e2, instrument, product=product, day=day)
     return price_e2 // tick * tick
 
 
-def ceil_to_tick_e2(venue: Venue, price_e2: int, instrument: Instrument = Instrument.STOCK, *,
-                    product: Product | None = None, day: int = LATEST_DAY) -> int:
+def ceil_to_tick_e2(
+    venue: Venue,
+    price_e2: int,
+    instrument: Instrument = Instrument.STOCK,
+    *,
+    product: Product | None = None,
+    day: int = LATEST_DAY,
+) -> int:
     """Return the lowest price on the ladder that is >= a price >= 0."""
     tick = tick_e2(venue, price_e2, instrument, product=product, day=day)
     return -(-price_e2 // tick) * tick
 
 
-def next_price_e2(venue: Venue, price_e2: int, instrument: Instrument = Instrument.STOCK, *,
-                  product: Product | None = None, day: int = LATEST_DAY) -> int:
+def next_price_e2(
+    venue: Venue,
+    price_e2: int,
+    instrument: Instrument = Instrument.STOCK,
+    *,
+    product: Product | None = None,
+    day: int = LATEST_DAY,
+) -> int:
     """Return the lowest price on the ladder above a price >= 0."""
     tick = tick_e2(venue, price_e2, instrument, product=product, day=day)
     return (price_e2 // tick + 1) * tick
 
 
-def previous_price_e2(venue: Venue, price_e2: int, instrument: Instrument = Instrument.STOCK, *,
-                      product: Product | None = None, day: int = LATEST_DAY) -> int:
+def previous_price_e2(
+    venue: Venue,
+    price_e2: int,
+    instrument: Instrument = Instrument.STOCK,
+    *,
+    product: Product | None = None,
+    day: int = LATEST_DAY,
+) -> int:
     """Return the highest price on the ladder below a price > 0: one tick under 10,000 is 9,990."""
     assert price_e2 > 0, f"no price below {price_e2}"
     return floor_to_tick_e2(venue, price_e2 - 1, instrument, product=product, day=day)
@@ -101,15 +138,24 @@ def previous_price_e2(venue: Venue, price_e2: int, instrument: Instrument = Inst
 @lru_cache(maxsize=1024)
 def _band_bp(venue: Venue, product: Product, day: int, first_day: bool) -> int | None:
     column = "first_day_bp" if first_day else "band_bp"
-    found = [int(row[column]) for row in in_force(_BAND_ROWS, day)
-             if (row["venue"], row["product"]) == (Venue(venue).name, product)]
+    found = [
+        int(row[column])
+        for row in in_force(_BAND_ROWS, day)
+        if (row["venue"], row["product"]) == (Venue(venue).name, product)
+    ]
     assert len(found) <= 1, f"two bands for {venue!r} {product} on day {day}"
     return found[0] if found else None
 
 
-def price_band_e2(venue: Venue, reference_e2: int, instrument: Instrument = Instrument.STOCK, *,
-                  product: Product | None = None, day: int = LATEST_DAY,
-                  first_day: bool = False) -> tuple[int, int]:
+def price_band_e2(
+    venue: Venue,
+    reference_e2: int,
+    instrument: Instrument = Instrument.STOCK,
+    *,
+    product: Product | None = None,
+    day: int = LATEST_DAY,
+    first_day: bool = False,
+) -> tuple[int, int]:
     """Return (ceiling_e2, floor_e2), the highest and lowest price allowed around a reference.
 
     Ceiling = reference x (1 + band) floored to the tick, floor = reference x (1 - band) raised
@@ -136,10 +182,12 @@ def price_band_e2(venue: Venue, reference_e2: int, instrument: Instrument = Inst
     band_bp = _band_bp(venue, product, day, first_day)
     if band_bp is None or reference_e2 <= 0:
         return NO_LIMITS
-    ceiling_e2 = floor_to_tick_e2(venue, reference_e2 * (_FULL_BP + band_bp) // _FULL_BP,
-                                  product=product, day=day)
-    floor_e2 = ceil_to_tick_e2(venue, -(-reference_e2 * (_FULL_BP - band_bp) // _FULL_BP),
-                               product=product, day=day)
+    ceiling_e2 = floor_to_tick_e2(
+        venue, reference_e2 * (_FULL_BP + band_bp) // _FULL_BP, product=product, day=day
+    )
+    floor_e2 = ceil_to_tick_e2(
+        venue, -(-reference_e2 * (_FULL_BP - band_bp) // _FULL_BP), product=product, day=day
+    )
     if ceiling_e2 <= reference_e2:
         ceiling_e2 = next_price_e2(venue, reference_e2, product=product, day=day)
     if floor_e2 >= reference_e2:

@@ -21,8 +21,9 @@ class Board(NamedTuple):
 
 # Every Venue has a board, UNKNOWN the most permissive one.
 BOARDS: dict[Venue, Board] = {Venue.UNKNOWN: Board(1, 0, 10)} | {
-    Venue[row["venue"]]: Board(int(row["lot"]), int(row["order_max"] or 0),
-                               int(row["shown_levels"]))
+    Venue[row["venue"]]: Board(
+        int(row["lot"]), int(row["order_max"] or 0), int(row["shown_levels"])
+    )
     for row in _ROWS
 }
 assert set(BOARDS) == set(Venue), "venues.csv misses a venue"

@@ -19,7 +19,8 @@ def auction_flags(bid: Any, ask: Any, book: Any) -> Any:
     flags = 0
     if bid > 0 and ask > 0 and bid >= ask:
         flags |= CROSSED
-    if ((book["bid_price_e2"][0] == 0 and book["bid_volume_shares"][0] > 0)
-            or (book["ask_price_e2"][0] == 0 and book["ask_volume_shares"][0] > 0)):
+    if (book["bid_price_e2"][0] == 0 and book["bid_volume_shares"][0] > 0) or (
+        book["ask_price_e2"][0] == 0 and book["ask_volume_shares"][0] > 0
+    ):
         flags |= MARKET_ORDERS
     return flags

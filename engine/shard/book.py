@@ -27,10 +27,12 @@ STATE = np.dtype([("row", BOOK_DELTA), ("out_row", "<i8"), ("day", "<i8")])
 def same_levels(row: Any, book: Any) -> Any:
     """Return whether all forty numbers of the book are what the row says."""
     for level in range(LEVEL_COUNT):
-        if (row["bid_price_e2"][level] != book["bid_price_e2"][level]
-                or row["bid_volume_shares"][level] != book["bid_volume_shares"][level]
-                or row["ask_price_e2"][level] != book["ask_price_e2"][level]
-                or row["ask_volume_shares"][level] != book["ask_volume_shares"][level]):
+        if (
+            row["bid_price_e2"][level] != book["bid_price_e2"][level]
+            or row["bid_volume_shares"][level] != book["bid_volume_shares"][level]
+            or row["ask_price_e2"][level] != book["ask_price_e2"][level]
+            or row["ask_volume_shares"][level] != book["ask_volume_shares"][level]
+        ):
             return False
     return True
 
@@ -59,8 +61,9 @@ def book(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # no
             day = trade_day(head["exch_s"])
             if own["day"] != day or not same_levels(row, levels):
                 own["day"] = day
-                flags = auction_flags(first_price(levels["bid_price_e2"]),
-                                      first_price(levels["ask_price_e2"]), levels)
+                flags = auction_flags(
+                    first_price(levels["bid_price_e2"]), first_price(levels["ask_price_e2"]), levels
+                )
                 stamp(row, head, notes[i]["phase"], flags)
                 for level in range(LEVEL_COUNT):
                     row["bid_price_e2"][level] = levels["bid_price_e2"][level]
@@ -73,5 +76,12 @@ def book(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # no
     return count
 
 
-STAGE = Stage("book", "symbol", STATE, NO_PARAMS, channels.BOOK, book,
-              "ten levels a side, when any of them changed")
+STAGE = Stage(
+    "book",
+    "symbol",
+    STATE,
+    NO_PARAMS,
+    channels.BOOK,
+    book,
+    "ten levels a side, when any of them changed",
+)

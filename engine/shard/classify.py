@@ -89,15 +89,17 @@ DERIVATIVES = int(Venue.DERIVATIVES)
 INDEX_FUTURE_MULTIPLIER = 100_000  # VND per index point, ssi-wire 4.5
 PRODUCT_MAX = 9 * 10**18  # price_e2 x multiplier x volume must fit int64
 
-STATE = np.dtype([
-    ("multiplier", "<i8"),  # 0: the symbol has not introduced itself
-    ("day", "<i8"),  # trading date, days since 1970 (ICT); 0: no data yet
-    ("total_volume_shares", "<i8"),  # cumulative volume last told today
-    *SIDE_FIELDS,
-    *HALT_FIELDS,
-    ("trade_seen", "u1"),  # a TRADE slot arrived today
-    *UNCROSS_FIELDS,
-])
+STATE = np.dtype(
+    [
+        ("multiplier", "<i8"),  # 0: the symbol has not introduced itself
+        ("day", "<i8"),  # trading date, days since 1970 (ICT); 0: no data yet
+        ("total_volume_shares", "<i8"),  # cumulative volume last told today
+        *SIDE_FIELDS,
+        *HALT_FIELDS,
+        ("trade_seen", "u1"),  # a TRADE slot arrived today
+        *UNCROSS_FIELDS,
+    ]
+)
 
 PARAMS = np.dtype([*PHASE_FIELDS, *PRECEDENCE_FIELDS])
 
@@ -228,5 +230,12 @@ def classify(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  
     return 0
 
 
-STAGE = Stage("classify", "symbol", STATE, PARAMS, None, classify,
-              "trading date, phase, event and side of every slot, with the reasons")
+STAGE = Stage(
+    "classify",
+    "symbol",
+    STATE,
+    PARAMS,
+    None,
+    classify,
+    "trading date, phase, event and side of every slot, with the reasons",
+)

@@ -23,9 +23,13 @@ STATE = np.dtype([("row", SYMBOL_DELTA), ("out_row", "<i8")])
 @kernel
 def introduces(row: Any, head: Any, symbol: Any) -> Any:
     """Return whether this SYMBOL slot says anything the row does not say already."""
-    return (row["seq"] == 0 or row["code"] != symbol["code"] or row["venue"] != head["venue"]
-            or row["instrument"] != symbol["instrument"]
-            or row["value_multiplier"] != symbol["value_multiplier"])
+    return (
+        row["seq"] == 0
+        or row["code"] != symbol["code"]
+        or row["venue"] != head["venue"]
+        or row["instrument"] != symbol["instrument"]
+        or row["value_multiplier"] != symbol["value_multiplier"]
+    )
 
 
 @kernel
@@ -50,5 +54,12 @@ def directory(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any: 
     return count
 
 
-STAGE = Stage("directory", "symbol", STATE, NO_PARAMS, channels.SYMBOL, directory,
-              "what each symbol_id names, from the symbol's own introduction")
+STAGE = Stage(
+    "directory",
+    "symbol",
+    STATE,
+    NO_PARAMS,
+    channels.SYMBOL,
+    directory,
+    "what each symbol_id names, from the symbol's own introduction",
+)

@@ -72,13 +72,20 @@ class Fold:
         A capacity that cannot work, or a bad `precedence`.
     """
 
-    def __init__(self, symbol_capacity: int, batch_capacity: int,
-                 precedence: Sequence[str] = DEFAULT_PRECEDENCE, *, hash_deltas: bool = False,
-                 stages: Sequence[Stage] = STAGES) -> None:
+    def __init__(
+        self,
+        symbol_capacity: int,
+        batch_capacity: int,
+        precedence: Sequence[str] = DEFAULT_PRECEDENCE,
+        *,
+        hash_deltas: bool = False,
+        stages: Sequence[Stage] = STAGES,
+    ) -> None:
         if symbol_capacity < 2 or batch_capacity < 1:
             raise ConfigError(
                 f"a shard needs room for 2 symbols and 1 slot; got symbol_capacity "
-                f"{symbol_capacity}, batch_capacity {batch_capacity}")
+                f"{symbol_capacity}, batch_capacity {batch_capacity}"
+            )
         self.batch_capacity = batch_capacity
         self.stages = tuple(stages)
         self._plan = plan(self.stages, symbol_capacity, batch_capacity)
@@ -98,7 +105,8 @@ class Fold:
                 self._outs.append((index, stage.channel, place.out.view(self._memory)))
                 self.latest[stage.channel.name] = self._states[index]["row"]
         self._hashes: dict[str, Any] | None = (
-            {name: hashlib.sha256() for name in self.latest} if hash_deltas else None)
+            {name: hashlib.sha256() for name in self.latest} if hash_deltas else None
+        )
 
     def fold(self, rows: Rows) -> list[tuple[Channel, NDArray[np.void]]]:
         """Fold one batch.
@@ -117,11 +125,15 @@ class Fold:
         """
         count = rows.count
         assert count <= self.batch_capacity, (
-            f"batch of {count} slots, the fold was built for {self.batch_capacity}")
+            f"batch of {count} slots, the fold was built for {self.batch_capacity}"
+        )
         self._step(rows.head, count, self._memory, self._bounds, self._out_counts)
         out_counts = self._out_counts.tolist()
-        news = [(channel, out[:out_counts[index]])
-                for index, channel, out in self._outs if out_counts[index]]
+        news = [
+            (channel, out[: out_counts[index]])
+            for index, channel, out in self._outs
+            if out_counts[index]
+        ]
         if self._hashes is not None:
             for channel, emitted in news:
                 self._hashes[channel.name].update(emitted.view(np.uint8))
@@ -139,7 +151,8 @@ class Fold:
     def state(self, stage_name: str) -> NDArray[np.void]:
         """Return a stage's live state, shape (symbol_capacity,): for tools and tests."""
         return dict(zip((stage.name for stage in self.stages), self._states, strict=True))[
-            stage_name]
+            stage_name
+        ]
 
     def digest(self) -> str:
         """Return ``sha256:...`` over the meaning of all states and, if kept, all rows emitted.
@@ -166,4 +179,4 @@ def _aligned_zeros(size_bytes: int) -> NDArray[np.uint8]:
     line = 64
     raw = np.zeros(size_bytes + line, np.uint8)
     start = -raw.ctypes.data % line
-    return raw[start:start + size_bytes]
+    return raw[start : start + size_bytes]

@@ -97,8 +97,7 @@ def book_match(params: Any, own: Any, day: Any, second: Any, head: Any, price_e2
     if ended != NO_PHASE and second - minute * MINUTE_S < UNCROSS_GRACE_S:
         if ended in (ATO, ATC):
             uncross_e2 = own["uncross_price_e2"][ended]
-            if (head["session"] == auction_word(ended) or uncross_e2 == 0
-                    or uncross_e2 == price_e2):
+            if head["session"] == auction_word(ended) or uncross_e2 == 0 or uncross_e2 == price_e2:
                 phase = ended
         elif head["session"] != auction_word(phase):
             phase = ended

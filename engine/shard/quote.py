@@ -24,10 +24,12 @@ STATE = np.dtype([("row", QUOTE_DELTA), ("out_row", "<i8"), ("day", "<i8")])
 @kernel
 def same_top(row: Any, book: Any) -> Any:
     """Return whether level 1 is what the row says."""
-    return (row["bid_price_e2"] == book["bid_price_e2"][0]
-            and row["ask_price_e2"] == book["ask_price_e2"][0]
-            and row["bid_volume_shares"] == book["bid_volume_shares"][0]
-            and row["ask_volume_shares"] == book["ask_volume_shares"][0])
+    return (
+        row["bid_price_e2"] == book["bid_price_e2"][0]
+        and row["ask_price_e2"] == book["ask_price_e2"][0]
+        and row["bid_volume_shares"] == book["bid_volume_shares"][0]
+        and row["ask_volume_shares"] == book["ask_volume_shares"][0]
+    )
 
 
 @kernel
@@ -58,5 +60,12 @@ def quote(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # n
     return count
 
 
-STAGE = Stage("quote", "symbol", STATE, NO_PARAMS, channels.QUOTE, quote,
-              "best bid and ask as the feed sent them, when they changed")
+STAGE = Stage(
+    "quote",
+    "symbol",
+    STATE,
+    NO_PARAMS,
+    channels.QUOTE,
+    quote,
+    "best bid and ask as the feed sent them, when they changed",
+)

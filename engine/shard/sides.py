@@ -52,8 +52,7 @@ def fill_precedence(params: NDArray[np.void], precedence: Sequence[str]) -> None
 def watch_book(own: Any, book: Any) -> None:
     """Remember the best bid and ask of a QUOTE slot, or 0 and 0 when they cannot judge a side."""
     bid, ask = book["bid_price_e2"][0], book["ask_price_e2"][0]
-    usable = (0 < bid < ask and book["bid_volume_shares"][0] > 0
-              and book["ask_volume_shares"][0] > 0)
+    usable = 0 < bid < ask and book["bid_volume_shares"][0] > 0 and book["ask_volume_shares"][0] > 0
     own["bid_price_e2"] = bid if usable else 0
     own["ask_price_e2"] = ask if usable else 0
 

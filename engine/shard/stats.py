@@ -37,11 +37,13 @@ BASELINE, CORRECTION = int(TradeEvent.BASELINE), int(TradeEvent.CORRECTION)
 DISAGREE = int(NoteFlag.DISAGREE)
 FLAG_BASELINE, FLAG_CORRECTED = int(DeltaFlag.BASELINE), int(DeltaFlag.CORRECTED)
 
-STATE = np.dtype([
-    ("row", STATS_DELTA),
-    ("out_row", "<i8"),
-    ("open_known", "<i8"),  # 1: the day's first match or the exchange has told the open
-])
+STATE = np.dtype(
+    [
+        ("row", STATS_DELTA),
+        ("out_row", "<i8"),
+        ("open_known", "<i8"),  # 1: the day's first match or the exchange has told the open
+    ]
+)
 
 
 @kernel
@@ -194,20 +196,40 @@ def check_invariants(stats_rows: NDArray[np.void]) -> list[str]:
     rows = np.atleast_1d(stats_rows).ravel()
     axes = (1, 2)
     checks = [
-        ("phase x side volume", rows["phase_side_volume_shares"].sum(axes),
-         "volume", rows["volume_shares"]),
-        ("phase x side value", rows["phase_side_value_vnd"].sum(axes),
-         "value", rows["value_vnd"]),
-        ("phase x side count", rows["phase_side_count"].sum(axes),
-         "trade count", rows["trade_count"]),
-        ("volume", rows["volume_shares"],
-         "total - missed", rows["total_volume_shares"] - rows["missed_volume_shares"]),
+        (
+            "phase x side volume",
+            rows["phase_side_volume_shares"].sum(axes),
+            "volume",
+            rows["volume_shares"],
+        ),
+        ("phase x side value", rows["phase_side_value_vnd"].sum(axes), "value", rows["value_vnd"]),
+        (
+            "phase x side count",
+            rows["phase_side_count"].sum(axes),
+            "trade count",
+            rows["trade_count"],
+        ),
+        (
+            "volume",
+            rows["volume_shares"],
+            "total - missed",
+            rows["total_volume_shares"] - rows["missed_volume_shares"],
+        ),
     ]
-    return [f"symbol {rows['symbol_id'][i]} day {rows['trade_day'][i]}: {left_name} is {left[i]}, "
-            f"{right_name} is {right[i]}"
-            for left_name, left, right_name, right in checks
-            for i in np.flatnonzero(left != right)]
+    return [
+        f"symbol {rows['symbol_id'][i]} day {rows['trade_day'][i]}: {left_name} is {left[i]}, "
+        f"{right_name} is {right[i]}"
+        for left_name, left, right_name, right in checks
+        for i in np.flatnonzero(left != right)
+    ]
 
 
-STAGE = Stage("stats", "symbol", STATE, NO_PARAMS, channels.STATS, stats,
-              "the day so far: prices, counts, and volume and value by phase and side")
+STAGE = Stage(
+    "stats",
+    "symbol",
+    STATE,
+    NO_PARAMS,
+    channels.STATS,
+    stats,
+    "the day so far: prices, counts, and volume and value by phase and side",
+)

@@ -33,19 +33,22 @@ MATCH, BASELINE = int(TradeEvent.MATCH), int(TradeEvent.BASELINE)
 REPEAT, CORRECTION = int(TradeEvent.REPEAT), int(TradeEvent.CORRECTION)
 
 # What happened since the start, over all symbols.
-TALLY = np.dtype([
-    ("slots", "<i8"),
-    ("matches", "<i8"),
-    ("repeats", "<i8"),
-    ("corrections", "<i8"),
-    ("baselines", "<i8"),
-    ("missed_volume_shares", "<i8"),  # net: a correction takes away
-    ("ignored_slots", "<i8"),  # of an older trading date, or of a symbol_id outside the table
-    ("day_rolls", "<i8"),  # symbols that began a trading date
-])
+TALLY = np.dtype(
+    [
+        ("slots", "<i8"),
+        ("matches", "<i8"),
+        ("repeats", "<i8"),
+        ("corrections", "<i8"),
+        ("baselines", "<i8"),
+        ("missed_volume_shares", "<i8"),  # net: a correction takes away
+        ("ignored_slots", "<i8"),  # of an older trading date, or of a symbol_id outside the table
+        ("day_rolls", "<i8"),  # symbols that began a trading date
+    ]
+)
 
-Step = Callable[[NDArray[np.void], int, NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]],
-                None]
+Step = Callable[
+    [NDArray[np.void], int, NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]], None
+]
 
 
 class Place(NamedTuple):
@@ -57,7 +60,7 @@ class Place(NamedTuple):
 
     def view(self, memory: NDArray[np.uint8]) -> NDArray[np.void]:
         """Return the array; no copy."""
-        return memory[self.start:self.end].view(self.dtype)
+        return memory[self.start : self.end].view(self.dtype)
 
 
 class StagePlaces(NamedTuple):
@@ -95,10 +98,13 @@ def plan(stages: Sequence[Stage], symbol_capacity: int, batch_capacity: int) -> 
 
     notes = place(NOTE, batch_capacity)
     triples = tuple(
-        StagePlaces(place(stage.state_dtype, symbol_capacity), place(stage.params_dtype, 1),
-                    place(stage.channel.dtype, batch_capacity) if stage.channel
-                    else place(NOTE, 0))
-        for stage in stages)
+        StagePlaces(
+            place(stage.state_dtype, symbol_capacity),
+            place(stage.params_dtype, 1),
+            place(stage.channel.dtype, batch_capacity) if stage.channel else place(NOTE, 0),
+        )
+        for stage in stages
+    )
     tally = place(TALLY, 1)
     return Plan(notes, triples, tally, cursor)
 
@@ -131,17 +137,23 @@ def add_to_tally(notes: Any, count: Any, tally: Any) -> None:
 
 def step_source(name: str, stages: Sequence[Stage]) -> str:
     """Return the text of the fused function: one line per stage."""
-    lines = [f"def {name}(slots, count, memory, bounds, counts):",
-             "    rows = views_over(slots, count)",
-             "    notes = memory[bounds[0, 0]:bounds[0, 1]].view(NOTE)"]
+    lines = [
+        f"def {name}(slots, count, memory, bounds, counts):",
+        "    rows = views_over(slots, count)",
+        "    notes = memory[bounds[0, 0]:bounds[0, 1]].view(NOTE)",
+    ]
     for index in range(len(stages)):
-        state, params, out = (f"memory[bounds[{at}, 0]:bounds[{at}, 1]].view({dtype}{index})"
-                              for at, dtype in zip(range(1 + 3 * index, 4 + 3 * index),
-                                                   ("STATE", "PARAMS", "OUT"), strict=True))
+        state, params, out = (
+            f"memory[bounds[{at}, 0]:bounds[{at}, 1]].view({dtype}{index})"
+            for at, dtype in zip(
+                range(1 + 3 * index, 4 + 3 * index), ("STATE", "PARAMS", "OUT"), strict=True
+            )
+        )
         lines.append(f"    counts[{index}] = kernel{index}(rows, notes, {state}, {params}, {out})")
     at = 1 + 3 * len(stages)
-    lines.append(f"    add_to_tally(notes, count, memory[bounds[{at}, 0]:bounds[{at}, 1]]"
-                 ".view(TALLY))")
+    lines.append(
+        f"    add_to_tally(notes, count, memory[bounds[{at}, 0]:bounds[{at}, 1]].view(TALLY))"
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -166,12 +178,15 @@ def fuse(stages: tuple[Stage, ...]) -> Step:
     of equally many stages have the same bytecode. So the name carries a hash of which kernels
     it calls. What the kernels contain is the cache folder's business (``engine.jit``).
     """
-    names = [f"{stage.kernel.__module__}.{stage.kernel.__qualname__}"
-             for stage in stages]
+    names = [f"{stage.kernel.__module__}.{stage.kernel.__qualname__}" for stage in stages]
     tag = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
     name = f"step_{tag}"
-    space: dict[str, Any] = {"views_over": views_over, "add_to_tally": add_to_tally,
-                             "NOTE": NOTE, "TALLY": TALLY}
+    space: dict[str, Any] = {
+        "views_over": views_over,
+        "add_to_tally": add_to_tally,
+        "NOTE": NOTE,
+        "TALLY": TALLY,
+    }
     for index, stage in enumerate(stages):
         space[f"kernel{index}"] = stage.kernel
         space[f"STATE{index}"] = stage.state_dtype

@@ -57,5 +57,12 @@ def tape(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # no
     return count
 
 
-STAGE = Stage("tape", "symbol", STATE, NO_PARAMS, channels.TRADE, tape,
-              "every match with its size, value, side and the reason for that side")
+STAGE = Stage(
+    "tape",
+    "symbol",
+    STATE,
+    NO_PARAMS,
+    channels.TRADE,
+    tape,
+    "every match with its size, value, side and the reason for that side",
+)

@@ -72,8 +72,13 @@ class Child:
             self._count_death()
             if self._clock.now_ns() - started_ns > QUIET_AFTER_NS:
                 delay_ms = self._settings.restart_base_ms
-            self._log.write("error", f"{self.spec.name} died", how=self.trouble,
-                            restart_in_ms=delay_ms, restarts=self.restarts)
+            self._log.write(
+                "error",
+                f"{self.spec.name} died",
+                how=self.trouble,
+                restart_in_ms=delay_ms,
+                restarts=self.restarts,
+            )
             await asyncio.sleep(delay_ms / 1000)
             delay_ms = min(2 * delay_ms, self._settings.restart_cap_ms)
             self.restarts += 1
@@ -82,8 +87,12 @@ class Child:
         # A session of its own: Ctrl-C in the terminal reaches the supervisor alone, which then
         # stops the children in order.
         self._process = process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-            self.spec.argv, pass_fds=self.spec.pass_fds, start_new_session=True,
-            stdin=subprocess.DEVNULL, env={**os.environ, **self.spec.environ})
+            self.spec.argv,
+            pass_fds=self.spec.pass_fds,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **self.spec.environ},
+        )
         self.trouble = ""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         pidfd = os.pidfd_open(process.pid)
@@ -104,7 +113,8 @@ class Child:
             raise ConfigError(
                 f"{self.spec.name} died {len(self._deaths)} times within a minute (last: "
                 f"{self.trouble}), supervisor.crash_loop_max is {self._settings.crash_loop_max}: "
-                "giving up")
+                "giving up"
+            )
 
     def stop(self) -> None:
         """Ask it to end, and do not start it again."""
@@ -112,7 +122,9 @@ class Child:
         if self.pid:
             self._process_signal(signal.SIGTERM)
 
-    async def wait_gone(self, deadline_ns: int, pause: Callable[[], "asyncio.Future[None]"]) -> None:
+    async def wait_gone(
+        self, deadline_ns: int, pause: Callable[[], "asyncio.Future[None]"]
+    ) -> None:
         """Wait until it has ended; kill it when the deadline has passed."""
         while self._process is not None and self._process.poll() is None:
             if self._clock.now_ns() > deadline_ns:

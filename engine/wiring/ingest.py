@@ -39,8 +39,17 @@ PACE_RESUME_SHARE = 4  # a paused source resumes once its readers are within rin
 class IngestProcess:
     """Glues a Source to an Intake inside one event loop."""
 
-    def __init__(self, source: Source, intake: Intake, writers: list[RingWriter],
-                 counters: NDArray[np.void], clock: Clock, log: Log, *, lossless: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        intake: Intake,
+        writers: list[RingWriter],
+        counters: NDArray[np.void],
+        clock: Clock,
+        log: Log,
+        *,
+        lossless: bool,
+    ) -> None:
         self._source = source
         self._intake = intake
         self._writers = writers
@@ -71,8 +80,12 @@ class IngestProcess:
             cell["disconnects"] += 1
         cell["feed_state"] = state
         self._intake.control(ControlOp.FEED_STATE, self._clock.now_ns(), int(state))
-        self._log.write("info" if state >= FeedState.CONNECTING else "warning", "feed",
-                        state=state.name, detail=detail)
+        self._log.write(
+            "info" if state >= FeedState.CONNECTING else "warning",
+            "feed",
+            state=state.name,
+            detail=detail,
+        )
 
     # Loop -----------------------------------------------------------------------------------
 
@@ -100,8 +113,10 @@ class IngestProcess:
         rejected = int(cell["rejected"].sum())
         if rejected != self._rejected_seen:
             self._rejected_seen = rejected
-            samples = {reason.name: sample[:200].decode("utf-8", "replace")
-                       for reason, sample in self._intake.decoder.samples.items()}
+            samples = {
+                reason.name: sample[:200].decode("utf-8", "replace")
+                for reason, sample in self._intake.decoder.samples.items()
+            }
             self._log.write("warning", "messages rejected", total=rejected, samples=samples)
         asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
 
@@ -119,18 +134,33 @@ def build(run: RunDir, config: Config, doorbells: list[int]) -> IngestProcess:
     credentials = load_credentials(config)
     clock, feed = SystemClock(), config.feed
     counters = run.open_counters("ingest", 0, writable=True)
-    symbols = SymbolTable(segment.open_writable(run.symbols_file).memory,
-                          shard_rule(config.engine.shards))
-    writers = [RingWriter(segment.open_writable(run.ring_file(shard)).memory, doorbell)
-               for shard, doorbell in enumerate(doorbells)]
+    symbols = SymbolTable(
+        segment.open_writable(run.symbols_file).memory, shard_rule(config.engine.shards)
+    )
+    writers = [
+        RingWriter(segment.open_writable(run.ring_file(shard)).memory, doorbell)
+        for shard, doorbell in enumerate(doorbells)
+    ]
     settings = FeedSettings(
-        url=feed.url, stream_url=feed.stream_url, channels=feed.channels,
-        consumer_id=credentials.consumer_id, consumer_secret=credentials.consumer_secret,
-        reconnect_base_ms=feed.reconnect_base_ms, reconnect_cap_ms=feed.reconnect_cap_ms,
-        connect_timeout_ms=feed.connect_timeout_ms)
+        url=feed.url,
+        stream_url=feed.stream_url,
+        channels=feed.channels,
+        consumer_id=credentials.consumer_id,
+        consumer_secret=credentials.consumer_secret,
+        reconnect_base_ms=feed.reconnect_base_ms,
+        reconnect_cap_ms=feed.reconnect_cap_ms,
+        connect_timeout_ms=feed.connect_timeout_ms,
+    )
     source = SsiV2Source(settings, clock, random.Random())
-    return IngestProcess(source, Intake(symbols, writers, counters), writers, counters, clock,
-                         Log("ingest", clock), lossless=config.engine.pace == "lossless")
+    return IngestProcess(
+        source,
+        Intake(symbols, writers, counters),
+        writers,
+        counters,
+        clock,
+        Log("ingest", clock),
+        lossless=config.engine.pace == "lossless",
+    )
 
 
 def main() -> None:

@@ -25,8 +25,9 @@ SCRATCH_SLOTS = 65_536  # any frame of 1 MiB fits, see Decoder
 class Intake:
     """Collects frames of one loop turn, then decodes and publishes them together."""
 
-    def __init__(self, symbols: SymbolTable, writers: Sequence[RingWriter],
-                 counters: NDArray[np.void]) -> None:
+    def __init__(
+        self, symbols: SymbolTable, writers: Sequence[RingWriter], counters: NDArray[np.void]
+    ) -> None:
         self._symbols = symbols
         self._writers = writers
         self._counters = counters

@@ -27,11 +27,18 @@ Sections = list[tuple[Channel, NDArray[np.void]]]
 class LocalShard:
     """One ring's reader and the fold behind it."""
 
-    def __init__(self, ring: NDArray[np.uint8], symbols_max: int, batch_slots: int,
-                 side_precedence: Iterable[str], hash_deltas: bool) -> None:
+    def __init__(
+        self,
+        ring: NDArray[np.uint8],
+        symbols_max: int,
+        batch_slots: int,
+        side_precedence: Iterable[str],
+        hash_deltas: bool,
+    ) -> None:
         self.reader = RingReader(ring, None, start="oldest")
-        self.fold = Fold(symbols_max, batch_slots, precedence=tuple(side_precedence),
-                         hash_deltas=hash_deltas)
+        self.fold = Fold(
+            symbols_max, batch_slots, precedence=tuple(side_precedence), hash_deltas=hash_deltas
+        )
         self._batch = np.zeros(batch_slots, SLOT)
         self._rows = rows_over(self._batch, 0)
 
@@ -52,10 +59,16 @@ class LocalTape:
         Keep the running hash of all deltas for `digest`.
     """
 
-    def __init__(self, *, shards: int = 1, ring_slots: int = 65_536, symbols_max: int = 4_096,
-                 batch_slots: int = 4_096,
-                 side_precedence: Iterable[str] = ("EXCHANGE", "QUOTE", "TICK"),
-                 hash_deltas: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        shards: int = 1,
+        ring_slots: int = 65_536,
+        symbols_max: int = 4_096,
+        batch_slots: int = 4_096,
+        side_precedence: Iterable[str] = ("EXCHANGE", "QUOTE", "TICK"),
+        hash_deltas: bool = True,
+    ) -> None:
         table = np.zeros(symbols_bytes(symbols_max), np.uint8)
         format_symbols(table, symbols_max)
         self.symbols = SymbolTable(table, shard_rule(shards))
@@ -65,8 +78,10 @@ class LocalTape:
             format_ring(ring, ring_slots, created_ns=0)
         writers = [RingWriter(ring, None) for ring in rings]
         self.intake = Intake(self.symbols, writers, self.counters)
-        self.shards = [LocalShard(ring, symbols_max, batch_slots, side_precedence, hash_deltas)
-                       for ring in rings]
+        self.shards = [
+            LocalShard(ring, symbols_max, batch_slots, side_precedence, hash_deltas)
+            for ring in rings
+        ]
 
     def play(self, frames: Iterable[tuple[int, bytes]], flush_every: int = 64) -> None:
         """Run ``(recv_ns, frame)`` pairs through everything, keeping state and digest only."""
@@ -90,9 +105,12 @@ class LocalTape:
     def latest(self, channel: str) -> dict[str, np.void]:
         """Return the newest row of a channel by symbol code, for symbols that have one."""
         codes = self.symbols.rows["code"]
-        return {codes[row["symbol_id"]].decode(): row
-                for shard in self.shards for row in shard.fold.latest[channel]
-                if row["seq"] > 0}
+        return {
+            codes[row["symbol_id"]].decode(): row
+            for shard in self.shards
+            for row in shard.fold.latest[channel]
+            if row["seq"] > 0
+        }
 
     def digest(self) -> str:
         """Return one hash over the state and the deltas of all shards."""

@@ -34,6 +34,13 @@ def future_listing(futures: FuturesTable) -> Listing:
     """
     bars = futures.bars
     code = future_code("VN30", *listed_months("VN30", futures.date)[0], futures.date)
-    return Listing(code, Venue.DERIVATIVES, 0, bars[0].open_e2, max(bar.high_e2 for bar in bars),
-                   min(bar.low_e2 for bar in bars), bars[-1].close_e2,
-                   sum(bar.volume_contracts for bar in bars))
+    return Listing(
+        code,
+        Venue.DERIVATIVES,
+        0,
+        bars[0].open_e2,
+        max(bar.high_e2 for bar in bars),
+        min(bar.low_e2 for bar in bars),
+        bars[-1].close_e2,
+        sum(bar.volume_contracts for bar in bars),
+    )

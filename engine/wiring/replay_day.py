@@ -12,8 +12,9 @@ from engine.market.days import day_number
 from engine.wiring.local import LocalTape
 
 
-def plan(table: Path | None, futures: Path | None, *, seed: int, trades_max: int | None = None
-         ) -> Day:
+def plan(
+    table: Path | None, futures: Path | None, *, seed: int, trades_max: int | None = None
+) -> Day:
     """Plan the day of a table; without one, the day that ships with vntape.
 
     Raises
@@ -21,8 +22,9 @@ def plan(table: Path | None, futures: Path | None, *, seed: int, trades_max: int
     ConfigError
         A file is missing or impossible; names file, line, column and numbers.
     """
-    return plan_day(*read_day(table, futures), seed=seed,
-                    trades_max=trades_max or NORMAL.trades_max)
+    return plan_day(
+        *read_day(table, futures), seed=seed, trades_max=trades_max or NORMAL.trades_max
+    )
 
 
 def stamped_frames(day: Day, messages_per_frame: int = 1) -> Iterator[tuple[int, bytes]]:
@@ -32,8 +34,9 @@ def stamped_frames(day: Day, messages_per_frame: int = 1) -> Iterator[tuple[int,
         yield midnight_ns + time_ms * 1_000_000, frame
 
 
-def replay_day(table: Path | None, futures: Path | None, *, seed: int,
-               trades_max: int | None = None) -> LocalTape:
+def replay_day(
+    table: Path | None, futures: Path | None, *, seed: int, trades_max: int | None = None
+) -> LocalTape:
     """Return the local tape after the whole day."""
     tape = LocalTape()
     tape.play(stamped_frames(plan(table, futures, seed=seed, trades_max=trades_max)))

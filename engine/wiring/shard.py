@@ -45,9 +45,19 @@ LOSSLESS_FRAMES_MAX = 64  # bus frames a gateway may be behind in a paced run
 class ShardAgent:
     """Folds its ring and publishes; `do_work` is one turn."""
 
-    def __init__(self, shard: int, reader: RingReader, fold: Fold, publisher: Publisher,
-                 counters: NDArray[np.void], gateways: Sequence[NDArray[np.void]], clock: Clock,
-                 log: Log, *, lossless: bool) -> None:
+    def __init__(
+        self,
+        shard: int,
+        reader: RingReader,
+        fold: Fold,
+        publisher: Publisher,
+        counters: NDArray[np.void],
+        gateways: Sequence[NDArray[np.void]],
+        clock: Clock,
+        log: Log,
+        *,
+        lossless: bool,
+    ) -> None:
         self._shard = shard
         self._reader = reader
         self._fold = fold
@@ -120,13 +130,21 @@ class ShardAgent:
     def _gateways_lag(self) -> int:
         """Return how many bus frames the slowest live gateway is behind."""
         horizon_ns = self._clock.now_ns() - LIVE_GATEWAY_NS
-        done = [int(cell[0]["done_bus_frame"][self._shard]) for cell in self._gateways
-                if cell[0]["heartbeat_ns"] > horizon_ns]
+        done = [
+            int(cell[0]["done_bus_frame"][self._shard])
+            for cell in self._gateways
+            if cell[0]["heartbeat_ns"] > horizon_ns
+        ]
         return self._publisher.frame_seq - min(done) if done else 0
 
 
-def build(run_dir: RunDir, config: Config, shard: int, doorbell: int,
-          context: "zmq.Context[zmq.Socket[bytes]]") -> ShardAgent:
+def build(
+    run_dir: RunDir,
+    config: Config,
+    shard: int,
+    doorbell: int,
+    context: "zmq.Context[zmq.Socket[bytes]]",
+) -> ShardAgent:
     """Open the shared memory and put the process together."""
     clock = SystemClock()
     log = Log(f"shard-{shard}", clock)
@@ -137,20 +155,35 @@ def build(run_dir: RunDir, config: Config, shard: int, doorbell: int,
     created_ns = int(segment.record_view(memory, RING_HEADER)[0]["created_ns"])
     # Bound before the kernels are loaded, so that gateways have found a restarted shard by the
     # time it publishes again what they may have missed.
-    publisher = Publisher(context, run_dir.delta_endpoint(shard),
-                          run_dir.snapshot_endpoint(shard), shard=shard,
-                          epoch=created_ns if complete else clock.now_ns())
+    publisher = Publisher(
+        context,
+        run_dir.delta_endpoint(shard),
+        run_dir.snapshot_endpoint(shard),
+        shard=shard,
+        epoch=created_ns if complete else clock.now_ns(),
+    )
     if counters[0]["bus_frames"]:
         publisher.frame_seq = int(counters[0]["bus_frames"]) + RESTART_JUMP
     if not complete:
-        log.write("warning", "ring was lapped before this start: new epoch",
-                  oldest_seq=reader.read_seq)
-    fold = Fold(config.engine.symbols_max, BATCH_SLOTS,
-                precedence=tuple(config.engine.side_precedence))
+        log.write(
+            "warning", "ring was lapped before this start: new epoch", oldest_seq=reader.read_seq
+        )
+    fold = Fold(
+        config.engine.symbols_max, BATCH_SLOTS, precedence=tuple(config.engine.side_precedence)
+    )
     fold.warm()
     gateways = [run_dir.open_counters("gateway", index) for index in range(config.gateway.count)]
-    return ShardAgent(shard, reader, fold, publisher, counters, gateways, clock, log,
-                      lossless=config.engine.pace == "lossless")
+    return ShardAgent(
+        shard,
+        reader,
+        fold,
+        publisher,
+        counters,
+        gateways,
+        clock,
+        log,
+        lossless=config.engine.pace == "lossless",
+    )
 
 
 def main() -> None:

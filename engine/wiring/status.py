@@ -23,8 +23,15 @@ def session_text(exch_s: int) -> str:
     for venue in VENUES_SHOWN:
         phase = phase_at(venue, trade_day(exch_s), second).name
         phases.setdefault(phase, []).append(venue.name)
-    return " ".join(f"{phase}:{'+'.join(venues)}" if len(phases) > 1 else phase
-                    for phase, venues in phases.items())
+    return " ".join(
+        f"{phase}:{'+'.join(venues)}" if len(phases) > 1 else phase
+        for phase, venues in phases.items()
+    )
+
+
+def _sum(cells: Sequence[NDArray[np.void]], name: str) -> int:
+    """Return a counter summed over processes of one role."""
+    return sum(int(cell[0][name]) for cell in cells)
 
 
 @dataclass(slots=True)
@@ -54,23 +61,27 @@ class StatusLine:
         exch_s = int(ingest["last_exch_s"])
         feed = FeedState(int(ingest["feed_state"])).name
         rejected = int(ingest["rejected"].sum())
-        lapped = sum(int(cell[0]["lapped_slots"]) for cell in self._sources.shards)
+        shards, gateways = self._sources.shards, self._sources.gateways
+        lapped = _sum(shards, "lapped_slots")
         problems = [*troubles, *self._silent(now_ns)]
         if rejected:
             problems.append(f"{rejected} messages rejected")
         if lapped:
             problems.append(f"{lapped} slots lost to a full ring")
         parts = [
-            "OK" if not problems and feed == "LIVE" else f"feed {feed}" if not problems
+            "OK"
+            if not problems and feed == "LIVE"
+            else f"feed {feed}"
+            if not problems
             else "PROBLEM: " + "; ".join(problems),
             iso_ict(exch_s)[:19].replace("T", " ") if exch_s else "-",
             session_text(exch_s),
             f"{rate:,.0f} msg/s",
-            f"lag {sum(int(cell[0]['lag_slots']) for cell in self._sources.shards)} slots",
+            f"lag {_sum(shards, 'lag_slots')} slots",
             f"{int(ingest['symbols'])} symbols",
-            f"{sum(int(cell[0]['matches']) for cell in self._sources.shards):,} trades",
-            f"{sum(int(cell[0]['missed_volume_shares']) for cell in self._sources.shards):,} missed",
-            f"{sum(int(cell[0]['clients']) for cell in self._sources.gateways)} clients",
+            f"{_sum(shards, 'matches'):,} trades",
+            f"{_sum(shards, 'missed_volume_shares'):,} missed",
+            f"{_sum(gateways, 'clients')} clients",
         ]
         return " | ".join(parts)
 
@@ -78,6 +89,8 @@ class StatusLine:
         named = [("ingest", self._sources.ingest)]
         named += [(f"shard-{i}", cell) for i, cell in enumerate(self._sources.shards)]
         named += [(f"gateway-{i}", cell) for i, cell in enumerate(self._sources.gateways)]
-        return [f"{name} silent for {(now_ns - int(cell[0]['heartbeat_ns'])) / 1e9:.0f} s"
-                for name, cell in named
-                if cell[0]["heartbeat_ns"] and now_ns - int(cell[0]["heartbeat_ns"]) > SILENT_NS]
+        return [
+            f"{name} silent for {(now_ns - int(cell[0]['heartbeat_ns'])) / 1e9:.0f} s"
+            for name, cell in named
+            if cell[0]["heartbeat_ns"] and now_ns - int(cell[0]["heartbeat_ns"]) > SILENT_NS
+        ]

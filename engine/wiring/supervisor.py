@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from engine import segment
 from engine.clock import Clock, SystemClock
@@ -51,9 +52,15 @@ class Supervisor:
         Where lines for a human go.
     """
 
-    def __init__(self, config: Config, *, companions: Sequence[ChildSpec] = (),
-                 ingest_module: str = "engine.wiring.ingest",
-                 say: Callable[[str], None] = say_line, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        companions: Sequence[ChildSpec] = (),
+        ingest_module: str = "engine.wiring.ingest",
+        say: Callable[[str], None] = say_line,
+        clock: Clock | None = None,
+    ) -> None:
         self._config = config
         self._say = say
         self._clock = clock or SystemClock()
@@ -98,8 +105,10 @@ class Supervisor:
     def _make_segments(self) -> None:
         run, engine = self.run_dir, self._config.engine
         now_ns = self._clock.now_ns()
-        segment.check_room(run.path, engine.shards * ring_bytes(engine.ring_slots)
-                           + symbols_bytes(engine.symbols_max))
+        segment.check_room(
+            run.path,
+            engine.shards * ring_bytes(engine.ring_slots) + symbols_bytes(engine.symbols_max),
+        )
         for shard in range(engine.shards):
             ring = segment.create(run.ring_file(shard), ring_bytes(engine.ring_slots))
             format_ring(ring.memory, engine.ring_slots, created_ns=now_ns)
@@ -110,25 +119,52 @@ class Supervisor:
             for index in range(count):
                 segment.create(run.counters_file(role, index), COUNTER_LAYOUTS[role].itemsize)
         run.write_config(self._config)
-        run.write_manifest({"pid": os.getpid(), "created_ns": now_ns,
-                            "shard_map": {"version": shard_map.VERSION, "rule": shard_map.RULE,
-                                          "shards": engine.shards}})
+        run.write_manifest(
+            {
+                "pid": os.getpid(),
+                "created_ns": now_ns,
+                "shard_map": {
+                    "version": shard_map.VERSION,
+                    "rule": shard_map.RULE,
+                    "shards": engine.shards,
+                },
+            }
+        )
 
     def _roles(self) -> list[tuple[str, int]]:
-        return [("ingest", 1), ("shard", self._config.engine.shards),
-                ("gateway", self._config.gateway.count)]
+        return [
+            ("ingest", 1),
+            ("shard", self._config.engine.shards),
+            ("gateway", self._config.gateway.count),
+        ]
 
     def _specs(self) -> list[ChildSpec]:
         """Gateways and shards first, so that the first frame already finds its readers."""
         python = [sys.executable, "-m"]
         common = ["--run-dir", str(self.run_dir.path), "--parent", str(os.getpid())]
-        gateways = [ChildSpec(f"gateway-{i}", [*python, "gateway", *common, "--index", str(i)])
-                    for i in range(self._config.gateway.count)]
-        shards = [ChildSpec(f"shard-{i}", [*python, "engine.wiring.shard", *common,
-                                           "--index", str(i), "--doorbell", str(fd)], [fd])
-                  for i, fd in enumerate(self._doorbells)]
-        ingest = ChildSpec("ingest", [*python, self._ingest_module, *common, "--doorbells",
-                                      ",".join(map(str, self._doorbells))], self._doorbells)
+        gateways = [
+            ChildSpec(f"gateway-{i}", [*python, "gateway", *common, "--index", str(i)])
+            for i in range(self._config.gateway.count)
+        ]
+        shards = [
+            ChildSpec(
+                f"shard-{i}",
+                [*python, "engine.wiring.shard", *common, "--index", str(i), "--doorbell", str(fd)],
+                [fd],
+            )
+            for i, fd in enumerate(self._doorbells)
+        ]
+        ingest = ChildSpec(
+            "ingest",
+            [
+                *python,
+                self._ingest_module,
+                *common,
+                "--doorbells",
+                ",".join(map(str, self._doorbells)),
+            ],
+            self._doorbells,
+        )
         return [*self._companions, *gateways, *shards, ingest]
 
     async def _warm_kernels(self) -> None:
@@ -138,7 +174,8 @@ class Supervisor:
             return
         self._say("vntape: compiling kernels (first start of this version only) ...")
         compiler = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "engine.wiring.warm", start_new_session=True)
+            sys.executable, "-m", "engine.wiring.warm", start_new_session=True
+        )
         stopped = asyncio.create_task(self._stop.wait())
         ended = asyncio.create_task(compiler.wait())
         await asyncio.wait([stopped, ended], return_when=asyncio.FIRST_COMPLETED)
@@ -152,11 +189,14 @@ class Supervisor:
             raise ConfigError("the kernels do not compile on this machine; the reason is above")
 
     def _start_children(self) -> None:
-        self.children = [Child(spec, self._config.supervisor, self._clock, self._log)
-                         for spec in self._specs()]
+        self.children = [
+            Child(spec, self._config.supervisor, self._clock, self._log) for spec in self._specs()
+        ]
 
     async def _watch(self) -> None:
-        tasks = [asyncio.create_task(child.keep_alive()) for child in self.children]
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(child.keep_alive()) for child in self.children
+        ]
         tasks += [asyncio.create_task(self._stop.wait()), asyncio.create_task(self._report())]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
@@ -168,23 +208,32 @@ class Supervisor:
     async def _report(self) -> None:
         """Announce the addresses once everybody lives, then print the status line for ever."""
         run, engine, gateway = self.run_dir, self._config.engine, self._config.gateway
-        sources = Sources(run.open_counters("ingest", 0),
-                          [run.open_counters("shard", i) for i in range(engine.shards)],
-                          [run.open_counters("gateway", i) for i in range(gateway.count)])
+        sources = Sources(
+            run.open_counters("ingest", 0),
+            [run.open_counters("shard", i) for i in range(engine.shards)],
+            [run.open_counters("gateway", i) for i in range(gateway.count)],
+        )
         cells = [sources.ingest, *sources.shards, *sources.gateways]
         deadline_ns = self._clock.now_ns() + READY_LIMIT_S * 1_000_000_000
-        while not (all(cell[0]["heartbeat_ns"] for cell in cells)
-                   and all(cell[0]["port"] for cell in sources.gateways)):
+        while not (
+            all(cell[0]["heartbeat_ns"] for cell in cells)
+            and all(cell[0]["port"] for cell in sources.gateways)
+        ):
             if self._clock.now_ns() > deadline_ns:
-                raise ConfigError(f"not every process was ready after {READY_LIMIT_S} s; "
-                                  "the log lines above say which one is missing")
+                raise ConfigError(
+                    f"not every process was ready after {READY_LIMIT_S} s; "
+                    "the log lines above say which one is missing"
+                )
             await asyncio.sleep(READY_POLL_S)
         for cell in sources.gateways:
             self._say(f"vntape: clients connect to ws://{gateway.host}:{int(cell[0]['port'])}/ws")
         line = StatusLine(sources)
         while self._config.supervisor.status_ms:
-            troubles = [f"{child.spec.name} restarting ({child.trouble})"
-                        for child in self.children if child.trouble]
+            troubles = [
+                f"{child.spec.name} restarting ({child.trouble})"
+                for child in self.children
+                if child.trouble
+            ]
             self._say(line.render(self._clock.now_ns(), troubles))
             await asyncio.sleep(self._config.supervisor.status_ms / 1000)
         await asyncio.Event().wait()
@@ -194,5 +243,6 @@ class Supervisor:
         deadline_ns = self._clock.now_ns() + self._config.supervisor.drain_ms * 1_000_000
         for child in reversed(self.children):
             child.stop()
-            await child.wait_gone(deadline_ns, lambda: asyncio.ensure_future(
-                asyncio.sleep(STOP_POLL_S)))
+            await child.wait_gone(
+                deadline_ns, lambda: asyncio.ensure_future(asyncio.sleep(STOP_POLL_S))
+            )

@@ -6,8 +6,10 @@ the types production uses.
 
 from engine.wiring.local import LocalTape
 
-FRAME = (b'{"C":"d-0","M":[{"H":"FcMarketDataV2Hub","M":"Broadcast","A":["{\\"DataType\\":\\"F\\",'
-         b'\\"Content\\":\\"{\\\\\\"RType\\\\\\":\\\\\\"F\\\\\\"}\\"}"]}]}')
+FRAME = (
+    b'{"C":"d-0","M":[{"H":"FcMarketDataV2Hub","M":"Broadcast","A":["{\\"DataType\\":\\"F\\",'
+    b'\\"Content\\":\\"{\\\\\\"RType\\\\\\":\\\\\\"F\\\\\\"}\\"}"]}]}'
+)
 
 
 def main() -> None:

@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.bench_restart import children
+
 ROOT = Path(__file__).resolve().parents[2]
-SHM = Path("/dev/shm")  # noqa: S108 - where run directories live
+SHM = Path("/dev/shm")
 WATCHDOG_S = 120.0  # a hang becomes a failure; no test measures by it
 POLL_S = 0.02
 
@@ -39,8 +41,13 @@ class Process:
     def __init__(self, argv: list[str], environ: dict[str, str] | None = None) -> None:
         self.lines: list[str] = []
         self.popen = subprocess.Popen(
-            [sys.executable, *argv], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, env={**os.environ, **(environ or {})})
+            [sys.executable, *argv],
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environ or {})},
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -60,6 +67,7 @@ class Process:
 
     def line(self, pattern: str) -> re.Match[str]:
         """Return the first line that matches, now or later; fail if the process ends first."""
+
         def probe() -> re.Match[str] | None:
             ended = self.popen.poll() is not None
             for line in list(self.lines):
@@ -67,6 +75,7 @@ class Process:
                     return found
             assert not ended, f"ended with {self.popen.returncode} before {pattern!r}:\n{self.text}"
             return None
+
         return wait_for(f"a line like {pattern!r}", probe)
 
     def wait(self) -> int:
@@ -89,8 +98,17 @@ class Tape(Process):
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.run_dir = folder / "vntape-demo"
-        super().__init__(["-m", "tools.demo", "--set", f"run.dir={folder}", "--set", "gateway.port=0",
-                          *arguments])
+        super().__init__(
+            [
+                "-m",
+                "tools.demo",
+                "--set",
+                f"run.dir={folder}",
+                "--set",
+                "gateway.port=0",
+                *arguments,
+            ]
+        )
 
     @property
     def url(self) -> str:
@@ -99,18 +117,7 @@ class Tape(Process):
 
     def children(self) -> dict[str, int]:
         """Return role -> pid of the supervisor's children."""
-        roles = {"engine.wiring.ingest": "ingest", "engine.wiring.shard": "shard",
-                 "gateway": "gateway", "tools.simulator": "simulator"}
-        found: dict[str, int] = {}
-        for task in Path(f"/proc/{self.popen.pid}/task").iterdir():
-            for pid in (task / "children").read_text(encoding="ascii").split():
-                try:
-                    argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                except FileNotFoundError:
-                    continue
-                if len(argv) > 2 and (role := roles.get(argv[2].decode())):
-                    found[role] = int(pid)
-        return found
+        return children(self.popen.pid)
 
     def status(self, pattern: str) -> re.Match[str]:
         """Return the first status line from now on that matches."""
@@ -118,8 +125,10 @@ class Tape(Process):
 
         def probe() -> re.Match[str] | None:
             assert self.popen.poll() is None, self.text
-            return next((found for line in self.lines[start:]
-                         if (found := re.search(pattern, line))), None)
+            return next(
+                (found for line in self.lines[start:] if (found := re.search(pattern, line))), None
+            )
+
         return wait_for(f"a status like {pattern!r}", probe)
 
 
@@ -140,7 +149,9 @@ def tape(*arguments: str) -> Iterator[Tape]:
 
 def verify_day(url: str, *arguments: str, wait_s: int = 100) -> tuple[int, str]:
     """Run ``vntape verify-day`` against a gateway; return its exit code and what it said."""
-    process = Process(["-m", "engine", "verify-day", "--url", url, "--wait-s", str(wait_s), *arguments])
+    process = Process(
+        ["-m", "engine", "verify-day", "--url", url, "--wait-s", str(wait_s), *arguments]
+    )
     return process.wait(), process.text
 
 

@@ -39,8 +39,10 @@ def test_the_real_day_ends_on_the_published_figures_twice_alike() -> None:
         with tape("--speed", "max", "--seed", "3") as running:
             code, text = verify_day(running.url)
         assert code == 0, text
-        assert "701 of 701 symbols end on the published open, high, low, close and volume; " \
-               "phase and side sums add up" in text
+        assert (
+            "701 of 701 symbols end on the published open, high, low, close and volume; "
+            "phase and side sums add up" in text
+        )
         assert "1 of 1 futures (VN30F2107)" in text
         digests.append(digest_of(text))
     assert digests[0] == digests[1]
@@ -56,8 +58,9 @@ def test_any_table_of_that_shape_can_be_played_and_verified(tmp_path: Path) -> N
         assert code == 0, text
         assert "5 of 5 symbols" in text
         assert "1 of 1 futures (41I1G3000)" in text
-        table.write_text(TABLE.replace("19900,20300,125000", "19900,20300,125100"),
-                         encoding="utf-8")
+        table.write_text(
+            TABLE.replace("19900,20300,125000", "19900,20300,125100"), encoding="utf-8"
+        )
         code, text = verify_day(running.url, *files, wait_s=1)
     assert code == 1
     assert "MISMATCH AAA: volume 125000 instead of 125100" in text
@@ -82,8 +85,9 @@ def test_two_shards_and_two_gateways_tell_the_same_day() -> None:
 
 def test_a_table_that_cannot_be_is_refused_with_line_and_column(tmp_path: Path) -> None:
     table = tmp_path / "day-2026-03-02.csv"
-    table.write_text(TABLE.replace("AAA,HOSE,20000,20100,20500", "AAA,HOSE,20000,20100,20000"),
-                     encoding="utf-8")
+    table.write_text(
+        TABLE.replace("AAA,HOSE,20000,20100,20500", "AAA,HOSE,20000,20100,20000"), encoding="utf-8"
+    )
     process = Process(["-m", "tools.demo", "--speed", "max", "--table", str(table)])
     assert process.wait() == 78
     assert "line 2, column high_vnd" in process.text

@@ -16,10 +16,21 @@ KEYS = {"VNTAPE_CONSUMER_ID": "id-that-is-secret", "VNTAPE_CONSUMER_SECRET": "ke
 def up(*arguments: str, environ: dict[str, str] | None = None) -> str:
     """Run ``vntape up`` until it refuses; return what it said."""
     with tempfile.TemporaryDirectory(dir=SHM, prefix="vt-") as folder:
-        process = Process(["-m", "engine", "up", "--set", f"run.dir={folder}",
-                           "--set", "feed.url=http://127.0.0.1:9/",
-                           "--set", "feed.stream_url=http://127.0.0.1:9/", *arguments],
-                          KEYS if environ is None else environ)
+        process = Process(
+            [
+                "-m",
+                "engine",
+                "up",
+                "--set",
+                f"run.dir={folder}",
+                "--set",
+                "feed.url=http://127.0.0.1:9/",
+                "--set",
+                "feed.stream_url=http://127.0.0.1:9/",
+                *arguments,
+            ],
+            KEYS if environ is None else environ,
+        )
         assert process.wait() == 78, process.text
         assert "Traceback" not in process.text
         assert "is-secret" not in process.text
@@ -62,9 +73,19 @@ def test_too_little_shared_memory_is_said_with_both_numbers() -> None:
 
 def test_a_second_instance_of_the_same_name_is_refused() -> None:
     with tempfile.TemporaryDirectory(dir=SHM, prefix="vt-") as folder:
-        arguments = ["-m", "engine", "up", "--set", f"run.dir={folder}", "--set", "gateway.port=0",
-                     "--set", "feed.url=http://127.0.0.1:9/",
-                     "--set", "feed.stream_url=http://127.0.0.1:9/"]
+        arguments = [
+            "-m",
+            "engine",
+            "up",
+            "--set",
+            f"run.dir={folder}",
+            "--set",
+            "gateway.port=0",
+            "--set",
+            "feed.url=http://127.0.0.1:9/",
+            "--set",
+            "feed.stream_url=http://127.0.0.1:9/",
+        ]
         first = Process(arguments, KEYS)
         first.line("clients connect to")
         second = Process(arguments, KEYS)

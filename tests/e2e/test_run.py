@@ -14,6 +14,7 @@ from tests.e2e.running import ROOT, Process, Tape, receive, tape, wait_for
 
 pytestmark = pytest.mark.e2e
 
+
 def published_volume(symbol: str) -> int:
     """Return what the shipped table says."""
     listings = read_table(SHIPPED_TABLE).listings
@@ -29,8 +30,7 @@ def test_hello_subscription_snapshot_and_contiguous_deltas() -> None:
             hello = await receive(socket, "hello")
             assert hello["feed"]["state"] in ("live", "connecting", "down")
             assert set(hello["session"]) >= {"HOSE", "HNX", "UPCOM", "DERIVATIVES"}
-            await socket.send('{"op":"sub","id":7,"topics":["trade.VN30F2107","x.Y"],'
-                              '"mode":"all"}')
+            await socket.send('{"op":"sub","id":7,"topics":["trade.VN30F2107","x.Y"],"mode":"all"}')
             answer = await receive(socket, "sub_ok")
             assert answer["id"] == 7
             assert answer["err"]["x.Y"] == 4004
@@ -41,8 +41,9 @@ def test_hello_subscription_snapshot_and_contiguous_deltas() -> None:
     with tape("--speed", "400", *SMALL) as running:
         running.status("^OK .* 2021-07-15")
         frames = asyncio.run(client(running.url))
-    assert [frame["seq"] for frame in frames] == list(range(frames[0]["seq"],
-                                                            frames[0]["seq"] + 21))
+    assert [frame["seq"] for frame in frames] == list(
+        range(frames[0]["seq"], frames[0]["seq"] + 21)
+    )
     assert frames[0]["topic"] == "trade.VN30F2107"
     for frame in frames:
         data = frame["data"]
@@ -53,15 +54,21 @@ def test_hello_subscription_snapshot_and_contiguous_deltas() -> None:
 
 
 def test_the_readme_s_first_client_runs_as_printed(tmp_path: Path) -> None:
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"),
-                     re.DOTALL)
+    code = re.search(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert code is not None
     with tape("--speed", "400", *SMALL) as running:
         script = tmp_path / "first_client.py"
-        script.write_text(code[1].replace("ws://127.0.0.1:8765/ws", running.url),
-                          encoding="utf-8")
+        script.write_text(code[1].replace("ws://127.0.0.1:8765/ws", running.url), encoding="utf-8")
         client = Process(["-u", str(script)])
-        for line in ("^hello", "^sub_ok", r"^snap stats\.HPG", r"^snap quote\.VN30F2107", r"^d \d+"):
+        for line in (
+            "^hello",
+            "^sub_ok",
+            r"^snap stats\.HPG",
+            r"^snap quote\.VN30F2107",
+            r"^d \d+",
+        ):
             client.line(line)
         client.stop(signal.SIGKILL)
 
@@ -113,8 +120,10 @@ def test_a_killed_supervisor_takes_its_children_along() -> None:
         children = running.children()
         running.popen.kill()
         running.wait()
-        wait_for("the children to end", lambda: not any(
-            Path(f"/proc/{pid}").exists() for pid in children.values()))
+        wait_for(
+            "the children to end",
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in children.values()),
+        )
         assert running.run_dir.exists(), "nobody was left to remove it"
         sweeper = Tape(running.run_dir.parent, "--speed", "400", *SMALL)
         assert sweeper.url, "the next one sweeps what the dead one left"

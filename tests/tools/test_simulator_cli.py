@@ -52,8 +52,19 @@ def test_a_table_that_is_not_there_is_told_in_words(capsys):
 def arguments(folder):
     table = folder / "market-day-2021-07-15.csv"
     table.write_text(TABLE)
-    return [sys.executable, "-m", "tools.simulator", "--table", str(table), "--trades-max", "200",
-            "--speed", "max", "--port-file", str(folder / "port")]
+    return [
+        sys.executable,
+        "-m",
+        "tools.simulator",
+        "--table",
+        str(table),
+        "--trades-max",
+        "200",
+        "--speed",
+        "max",
+        "--port-file",
+        str(folder / "port"),
+    ]
 
 
 def start(argv):
@@ -75,9 +86,12 @@ def test_a_day_is_played_to_the_end_and_sigterm_ends_it_quietly(tmp_path):
 
         async def body():
             async with feeding(settings(port, channels="X-QUOTE:ALL,X-TRADE:ALL,F:ALL")) as (
-                    _, sink):
-                await sink.until(lambda: b'\\"Symbol\\":' in b"".join(sink.frames[-1:])
-                                 or sink.messages > 100)
+                _,
+                sink,
+            ):
+                await sink.until(
+                    lambda: b'\\"Symbol\\":' in b"".join(sink.frames[-1:]) or sink.messages > 100
+                )
                 return sink.messages
 
         assert run(body()) > 0
@@ -96,8 +110,14 @@ def test_a_busy_port_is_told_in_words(tmp_path):
     first = start(arguments(tmp_path))
     try:
         port = next_event(first)["port"]
-        second = subprocess.run([*arguments(tmp_path), "--port", str(port)], cwd=ROOT, text=True,
-                                capture_output=True, timeout=DEADLINE_S, check=False)
+        second = subprocess.run(
+            [*arguments(tmp_path), "--port", str(port)],
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
         assert second.returncode == 78
         assert second.stderr.startswith(f"simulator: cannot listen on 127.0.0.1:{port}: ")
         assert second.stderr.count("\n") == 1

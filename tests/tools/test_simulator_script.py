@@ -25,11 +25,14 @@ def test_every_message_of_the_day_arrives_once_and_in_order(script, mode):
     async def body():
         day = script(mode=mode)
         expected = [message for _, _, _, message in day.lines()]
-        async with simulating(lines=day.lines(), messages_per_frame=7) as simulator, \
-                feeding(settings(simulator.port)) as (_, sink):
+        async with (
+            simulating(lines=day.lines(), messages_per_frame=7) as simulator,
+            feeding(settings(simulator.port)) as (_, sink),
+        ):
             await sink.until(lambda: sink.messages >= len(expected))
-            bodies = [frame.partition(b'"M":[')[2][:-2] for frame in sink.frames
-                      if b"Broadcast" in frame]
+            bodies = [
+                frame.partition(b'"M":[')[2][:-2] for frame in sink.frames if b"Broadcast" in frame
+            ]
             assert b",".join(bodies) == b",".join(expected)
             assert max(frame.count(b"Broadcast") for frame in sink.frames) == 7
 
@@ -44,7 +47,9 @@ def test_the_same_seed_is_the_same_day_and_another_is_not(script):
 def test_who_is_in_the_day(script):
     day = script()
     assert [(each.symbol, each.market, each.name) for each in day.instruments] == [
-        ("SHS", "HNX", "SHS"), ("SSI", "HOSE", "SSI Securities")]
+        ("SHS", "HNX", "SHS"),
+        ("SSI", "HOSE", "SSI Securities"),
+    ]
     assert day.vn30 == ["SSI"]
     assert 0 < day.first_ms <= 9 * 3_600_000
 

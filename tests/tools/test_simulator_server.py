@@ -42,8 +42,9 @@ class Visitor:
         return answer["data"]["accessToken"]
 
     async def rest(self, method, name, **arguments):
-        async with self.http.request(method, f"{self.base}/api/v2/Market/{name}",
-                                     **arguments) as response:
+        async with self.http.request(
+            method, f"{self.base}/api/v2/Market/{name}", **arguments
+        ) as response:
             assert response.status == 200
             return await response.json()
 
@@ -86,14 +87,24 @@ def test_tokens_expire_and_cannot_be_made_up():
         assert not is_valid_token(forged, 1_000)
 
 
-@pytest.mark.parametrize("asked", [
-    {**KEY, "consumerSecret": "x"}, {**KEY, "consumerID": ""}, {"consumerID": CONSUMER_ID}, [], 7,
-])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {**KEY, "consumerSecret": "x"},
+        {**KEY, "consumerID": ""},
+        {"consumerID": CONSUMER_ID},
+        [],
+        7,
+    ],
+)
 def test_a_wrong_key_does_not_exist(asked):
     async def body():
         async with visiting() as (_, visitor):
             assert await visitor.rest("POST", "AccessToken", json=asked) == {
-                "message": "Key does not exist.", "status": 400, "data": None}
+                "message": "Key does not exist.",
+                "status": 400,
+                "data": None,
+            }
 
     run(body())
 
@@ -102,20 +113,33 @@ def test_lookups_answer_in_ssis_envelope():
     async def body():
         async with visiting() as (_, visitor):
             assert await visitor.rest("GET", "Securities") == {
-                "message": "Missing Authorization header", "status": 401}
+                "message": "Missing Authorization header",
+                "status": 401,
+            }
             await visitor.sign_in()
             answer = await visitor.rest("GET", "Securities?lookupRequest.market=HOSE&pageSize=10")
-            assert answer == {"data": [
-                {"Market": "HOSE", "Symbol": "SSI", "StockName": "SSI Securities",
-                 "StockEnName": None},
-                {"Market": "HOSE", "Symbol": "VND", "StockName": None, "StockEnName": None}],
-                "message": "Success", "status": "Success", "totalRecord": 2}
+            assert answer == {
+                "data": [
+                    {
+                        "Market": "HOSE",
+                        "Symbol": "SSI",
+                        "StockName": "SSI Securities",
+                        "StockEnName": None,
+                    },
+                    {"Market": "HOSE", "Symbol": "VND", "StockName": None, "StockEnName": None},
+                ],
+                "message": "Success",
+                "status": "Success",
+                "totalRecord": 2,
+            }
             answer = await visitor.rest("GET", "SecuritiesDetails?market=DER")
             (details,) = answer["data"][0]["RepeatedInfo"]
             assert (details["Symbol"], details["ContractMultiplier"]) == ("41I1G8000", "100000")
             answer = await visitor.rest("GET", "IndexComponents?indexCode=vn30")
             assert [row["StockSymbol"] for row in answer["data"][0]["IndexComponent"]] == [
-                "SSI", "VND"]
+                "SSI",
+                "VND",
+            ]
             answer = await visitor.rest("GET", "IndexList?exchange=HNX")
             assert [row["IndexCode"] for row in answer["data"]] == ["HNXIndex", "HNX30"]
             for nothing in ("Securities?pageIndex=2", "IndexComponents?indexCode=NONE"):
@@ -178,7 +202,8 @@ def test_requests_are_routed_by_path_whatever_their_headers_say():
             token = (await visitor.negotiate())["ConnectionToken"]
             leftover = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "x"}
             assert (await visitor.get(start_url(visitor.root, HUB, token), headers=leftover))[
-                0] == 200
+                0
+            ] == 200
 
     run(body())
 
@@ -196,8 +221,9 @@ def test_subscribing_works_before_init_without_start_and_with_any_invocation_num
             await visitor.sign_in()
             socket = await visitor.connect()
             for number, text in ((0, "X:NONE"), ("1", "X:NONE"), ("last", "F:SSI,MI:VND")):
-                await socket.send_json({"H": "fcMARKETdataV2hub", "M": "SwitchChannels",
-                                        "A": [text], "I": number})
+                await socket.send_json(
+                    {"H": "fcMARKETdataV2hub", "M": "SwitchChannels", "A": [text], "I": number}
+                )
             got = await frames_until(socket, lambda got: "".join(got).count("Broadcast") == 100)
             assert '"S":1' in got[0]
             replies = [frame for frame in got if frame.startswith('{"I"')]
@@ -250,14 +276,19 @@ def test_a_leaving_server_says_so():
 def test_two_clients_get_the_same_and_each_what_it_asked_for():
     async def body():
         async with visiting(lines=day(200), speed=1_000.0, start_ms=NINE_MS - 200_000) as (
-                _, visitor):
+            _,
+            visitor,
+        ):
             await visitor.sign_in()
             sockets = [await visitor.connect() for _ in range(3)]
             for socket, channels in zip(sockets, ("F:ALL", "F:ALL", "F:VND"), strict=True):
                 await socket.send_json({"H": HUB, "M": "SwitchChannels", "A": [channels], "I": 0})
-            got = [await frames_until(socket, lambda got, count=count: "".join(got).count(
-                "Broadcast") == count) for socket, count in zip(sockets, (400, 400, 200),
-                                                                 strict=True)]
+            got = [
+                await frames_until(
+                    socket, lambda got, count=count: "".join(got).count("Broadcast") == count
+                )
+                for socket, count in zip(sockets, (400, 400, 200), strict=True)
+            ]
             data = [[frame for frame in frames if "Broadcast" in frame] for frames in got]
             assert data[0] == data[1]
             assert "SSI" not in "".join(data[2])
@@ -317,19 +348,21 @@ def test_the_clock_decides_what_is_due():
 def test_a_restarted_day_resumes_where_it_is_and_tells_the_last_state():
     async def body():
         clock, ear = ManualClock(60_000_000_000), Ear("F:ALL,X-TRADE:SSI")
-        lines = [line(1_000 * number, kind, symbol, number) for number in range(100)
-                 for kind in ("F", "X-TRADE") for symbol in ("SSI", "VND")]
+        lines = [
+            line(1_000 * number, kind, symbol, number)
+            for number in range(100)
+            for kind in ("F", "X-TRADE")
+            for symbol in ("SSI", "VND")
+        ]
         player = player_of(lines, ear, clock, origin_ns=0)
         playing = asyncio.create_task(player.run())
         await settle(lambda: player.sent_count > 0)
-        live = ear.messages
+        greeting, live = ear.heard[0], b"".join(ear.heard[1:])
+        assert greeting.count(b"Broadcast") == 3  # the last word before second 60
+        assert greeting.count(b"Number") == greeting.count(b":59}") == 3
+        assert live.count(b"Broadcast") == 3  # second 60 is due: F of both, X-TRADE of SSI
         player.subscribed(ear)
-        greeting = b"".join(ear.heard[-1:])
-        assert live == 3  # second 60 is due: F of both, X-TRADE of SSI
-        assert greeting.count(b"Broadcast") == 3
-        assert greeting.count(b"Number") == greeting.count(b':60}') == 3
-        player.subscribed(ear)
-        assert ear.messages == live + 3
+        assert ear.messages == 6, "greeted once"
         playing.cancel()
 
     run(body())

@@ -59,29 +59,58 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     day.add_argument("--futures", type=Path, help="15-minute bars of its future (CSV)")
     day.add_argument("--seed", type=int, default=1)
     day.add_argument("--trades-max", type=int, help="size of the day, in trades")
-    day.add_argument("--mode", choices=sorted(TYPES), default="pair",
-                     help="play X-QUOTE and X-TRADE, or X, or every type there is")
+    day.add_argument(
+        "--mode",
+        choices=sorted(TYPES),
+        default="pair",
+        help="play X-QUOTE and X-TRADE, or X, or every type there is",
+    )
     play = parser.add_argument_group("playing it")
-    play.add_argument("--speed", type=speed, default=1.0,
-                      help="times real time, or max: as fast as it is read, dropping nothing")
-    play.add_argument("--start", type=market_time_ms, metavar="HH:MM[:SS]",
-                      help="begin here; a subscriber is told the last state of everything before")
-    play.add_argument("--origin-file", type=Path,
-                      help="where to note when the day began; a restarted simulator that finds it "
-                           "resumes where the day is by then")
-    play.add_argument("--messages-per-frame", type=per_frame, default=10, metavar="1..10",
-                      help="most messages in one frame, reached under load (default 10)")
-    play.add_argument("--prerender", action="store_true",
-                      help="render the day before listening: 1.4 GB of memory for a million "
-                           "messages, but five times faster at --speed max")
-    play.add_argument("--no-snapshot", action="store_true",
-                      help="send a new subscriber only what happens from now on")
+    play.add_argument(
+        "--speed",
+        type=speed,
+        default=1.0,
+        help="times real time, or max: as fast as it is read, dropping nothing",
+    )
+    play.add_argument(
+        "--start",
+        type=market_time_ms,
+        metavar="HH:MM[:SS]",
+        help="begin here; a subscriber is told the last state of everything before",
+    )
+    play.add_argument(
+        "--origin-file",
+        type=Path,
+        help="where to note when the day began; a restarted simulator that finds it "
+        "resumes where the day is by then",
+    )
+    play.add_argument(
+        "--messages-per-frame",
+        type=per_frame,
+        default=10,
+        metavar="1..10",
+        help="most messages in one frame, reached under load (default 10)",
+    )
+    play.add_argument(
+        "--prerender",
+        action="store_true",
+        help="render the day before listening: 1.4 GB of memory for a million "
+        "messages, but five times faster at --speed max",
+    )
+    play.add_argument(
+        "--no-snapshot",
+        action="store_true",
+        help="send a new subscriber only what happens from now on",
+    )
     serve = parser.add_argument_group("serving it")
     serve.add_argument("--port", type=int, default=0, help="0 picks a free one (default)")
     serve.add_argument("--port-file", type=Path, help="write the port here once listening")
     serve.add_argument("--keepalive-s", type=float, default=10.0)
-    serve.add_argument("--replace-all", action="store_true",
-                       help="a second SwitchChannels replaces all types, not those it names")
+    serve.add_argument(
+        "--replace-all",
+        action="store_true",
+        help="a second SwitchChannels replaces all types, not those it names",
+    )
     serve.add_argument("--consumer-id", default="", help="the one id accepted (default: any)")
     serve.add_argument("--consumer-secret", default="", help="its secret; never a real one")
     serve.add_argument("--parent", type=int, help="stop when this process dies")
@@ -106,17 +135,28 @@ async def serve(args: argparse.Namespace, script: Script) -> None:
     origin = args.origin_file
     origin_ns = int(origin.read_text(encoding="ascii")) if origin and origin.exists() else None
     simulator = Simulator(
-        lines, Pace(args.speed, start_ms, origin_ns), clock,
-        Options(port=args.port, keepalive_s=args.keepalive_s, snapshot=not args.no_snapshot,
-                messages_per_frame=args.messages_per_frame, replace_all=args.replace_all,
-                keys=Keys(args.consumer_id, args.consumer_secret)),
-        instruments=script.instruments, vn30=script.vn30,
-        begun=lambda began_ns: write_number(origin, began_ns) if origin else None)
+        lines,
+        Pace(args.speed, start_ms, origin_ns),
+        clock,
+        Options(
+            port=args.port,
+            keepalive_s=args.keepalive_s,
+            snapshot=not args.no_snapshot,
+            messages_per_frame=args.messages_per_frame,
+            replace_all=args.replace_all,
+            keys=Keys(args.consumer_id, args.consumer_secret),
+        ),
+        instruments=script.instruments,
+        vn30=script.vn30,
+        begun=lambda began_ns: write_number(origin, began_ns) if origin else None,
+    )
     try:
         await simulator.start()
     except OSError as error:
-        raise ConfigError(f"cannot listen on 127.0.0.1:{args.port}: {error.strerror}; choose "
-                          "another --port, or 0 for a free one") from None
+        raise ConfigError(
+            f"cannot listen on 127.0.0.1:{args.port}: {error.strerror}; choose "
+            "another --port, or 0 for a free one"
+        ) from None
     if args.port_file:
         write_number(args.port_file, simulator.port)
     log.write("info", "listening", port=simulator.port)
@@ -136,8 +176,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.parent is not None:
         die_with_parent(args.parent)
     try:
-        script = Script(ScriptSettings(args.table, args.futures, args.seed, args.trades_max,
-                                       args.mode))
+        script = Script(
+            ScriptSettings(args.table, args.futures, args.seed, args.trades_max, args.mode)
+        )
         uvloop.run(serve(args, script))
     except ConfigError as error:
         print(f"simulator: {error}", file=sys.stderr)

@@ -66,8 +66,10 @@ def take_request(buffer: bytearray) -> Request | None:
     lines = bytes(buffer[:head_end]).decode("latin-1").split("\r\n")
     try:
         method, target, _version = lines[0].split(" ")
-        headers = {name.strip().lower(): value.strip()
-                   for name, _, value in (line.partition(":") for line in lines[1:])}
+        headers = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:])
+        }
         length = int(headers.get("content-length", "0"))
     except ValueError:
         raise BadRequest("malformed request") from None
@@ -78,8 +80,8 @@ def take_request(buffer: bytearray) -> Request | None:
     body_start = head_end + len(HEAD_END)
     if len(buffer) < body_start + length:
         return None
-    body = bytes(buffer[body_start:body_start + length])
-    del buffer[:body_start + length]
+    body = bytes(buffer[body_start : body_start + length])
+    del buffer[: body_start + length]
     url = urlsplit(target)
     query = {name.lower(): value for name, value in parse_qsl(url.query, keep_blank_values=True)}
     return Request(method.upper(), url.path, query, headers, body)

@@ -61,10 +61,17 @@ class Player:
         Told the wall clock when a day without an origin begins.
     """
 
-    def __init__(self, lines: Iterable[Line], pace: Pace, clock: Clock,
-                 listeners: Callable[[], list[Connection]], *, messages_per_frame: int = 10,
-                 snapshot: bool = True,
-                 begun: Callable[[int], None] = lambda _origin_ns: None) -> None:
+    def __init__(
+        self,
+        lines: Iterable[Line],
+        pace: Pace,
+        clock: Clock,
+        listeners: Callable[[], list[Connection]],
+        *,
+        messages_per_frame: int = 10,
+        snapshot: bool = True,
+        begun: Callable[[int], None] = lambda _origin_ns: None,
+    ) -> None:
         self._begun = begun
         self._skipped = False
         self._lines: Iterator[Line] = iter(lines)
@@ -85,8 +92,7 @@ class Player:
 
     def subscribed(self, connection: Connection) -> None:
         """Note that a connection has changed what it wants; greet it the first time."""
-        if self._snapshot and self._skipped and not connection.greeted \
-                and connection.subscription:
+        if self._snapshot and self._skipped and not connection.greeted and connection.subscription:
             connection.greeted = True
             lines = [(0, kind, code, message) for (kind, code), message in self._latest.items()]
             connection.write(self._frames(connection, lines, self._per_frame))
@@ -167,8 +173,14 @@ class Player:
     def _frames(self, connection: Connection, lines: list[Line], per_frame: int) -> bytes:
         """Return what the connection wants of `lines`, as WebSocket frames in one piece."""
         wanted = connection.subscription.wanted
-        chosen = [message for _, kind, code, message in lines if kind in wanted
-                  and ((codes := wanted[kind]) is None or code.upper() in codes)]
-        return b"".join([encode(hub.data_frame(self.next_cursor(), chosen[at:at + per_frame]))
-                         for at in range(0, len(chosen), per_frame)])
-
+        chosen = [
+            message
+            for _, kind, code, message in lines
+            if kind in wanted and ((codes := wanted[kind]) is None or code.upper() in codes)
+        ]
+        return b"".join(
+            [
+                encode(hub.data_frame(self.next_cursor(), chosen[at : at + per_frame]))
+                for at in range(0, len(chosen), per_frame)
+            ]
+        )

@@ -24,7 +24,11 @@ PAGES_MAX = 10
 SIGNING_KEY = b"vntape simulator"
 
 INDICES = {  # IndexCode: exchange
-    "VNINDEX": "HOSE", "VN30": "HOSE", "HNXIndex": "HNX", "HNX30": "HNX", "HNXUpcomIndex": "UPCOM",
+    "VNINDEX": "HOSE",
+    "VN30": "HOSE",
+    "HNXIndex": "HNX",
+    "HNX30": "HNX",
+    "HNXUpcomIndex": "UPCOM",
 }
 
 
@@ -65,9 +69,16 @@ def _signature(signed: str) -> str:
 def issue_token(consumer_id: str, now_s: int) -> str:
     """Return a token of the JWT's shape that lives eight hours."""
     header = _base64(b'{"alg":"RS256","typ":"JWT"}')
-    payload = _base64(json.dumps({"aud": hashlib.sha256(consumer_id.encode()).hexdigest()[:32],
-                                  "iat": now_s, "exp": now_s + TOKEN_LIFE_S,
-                                  "scope": "FastConnectData"}).encode())
+    payload = _base64(
+        json.dumps(
+            {
+                "aud": hashlib.sha256(consumer_id.encode()).hexdigest()[:32],
+                "iat": now_s,
+                "exp": now_s + TOKEN_LIFE_S,
+                "scope": "FastConnectData",
+            }
+        ).encode()
+    )
     signed = f"{header}.{payload}"
     return f"{signed}.{_signature(signed)}"
 
@@ -99,8 +110,12 @@ class Rest:
         name = request.path.removeprefix(PREFIX).lower()
         if name == "accesstoken":
             return self._access_token(request, now_s)
-        rows = {"securities": self._securities, "securitiesdetails": self._details,
-                "indexcomponents": self._index_components, "indexlist": self._index_list}.get(name)
+        rows = {
+            "securities": self._securities,
+            "securitiesdetails": self._details,
+            "indexcomponents": self._index_components,
+            "indexlist": self._index_list,
+        }.get(name)
         if rows is None:
             return Response(404)
         if not is_valid_token(request.bearer, now_s):
@@ -125,41 +140,96 @@ class Rest:
         except ValueError:
             number, size = 0, 0
         if not 1 <= number <= PAGES_MAX or size not in PAGE_SIZES:
-            return _json({"data": None, "message": "Invalid page", "status": "Error",
-                          "totalRecord": 0})
-        page = rows[(number - 1) * size:number * size]
-        return _json({"data": page or None, "message": "Success" if page else "No data",
-                      "status": "Success", "totalRecord": len(rows)})
+            return _json(
+                {"data": None, "message": "Invalid page", "status": "Error", "totalRecord": 0}
+            )
+        page = rows[(number - 1) * size : number * size]
+        return _json(
+            {
+                "data": page or None,
+                "message": "Success" if page else "No data",
+                "status": "Success",
+                "totalRecord": len(rows),
+            }
+        )
 
     def _chosen(self, query: dict[str, str]) -> list[Instrument]:
         market, symbol = query.get("market", "").upper(), query.get("symbol", "").upper()
-        return [item for item in self._instruments
-                if market in ("", item.market) and symbol in ("", item.symbol)]
+        return [
+            item
+            for item in self._instruments
+            if market in ("", item.market) and symbol in ("", item.symbol)
+        ]
 
     def _securities(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        return [{"Market": item.market, "Symbol": item.symbol, "StockName": item.name or None,
-                 "StockEnName": None} for item in self._chosen(query)]
+        return [
+            {
+                "Market": item.market,
+                "Symbol": item.symbol,
+                "StockName": item.name or None,
+                "StockEnName": None,
+            }
+            for item in self._chosen(query)
+        ]
 
     def _details(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        return [{"RType": "y", "ReportDate": "", "TotalNoSym": "1", "RepeatedInfo": [{
-            "Isin": None, "Symbol": item.symbol, "SymbolName": item.name, "SymbolEngName": "",
-            "SecType": "F" if item.market == "DER" else "S", "MarketId": item.market,
-            "Exchange": item.market, "Issuer": None,
-            "LotSize": "1" if item.market == "DER" else "100", "IssueDate": "",
-            "MaturityDate": "", "FirstTradingDate": "", "LastTradingDate": "",
-            "ContractMultiplier": "100000" if item.market == "DER" else "0", "SettlMethod": "",
-            "Underlying": None, "PutOrCall": None, "ExercisePrice": "0", "ExerciseStyle": "",
-            "ExcerciseRatio": "0", "ListedShare": ""}]} for item in self._chosen(query)]
+        return [
+            {
+                "RType": "y",
+                "ReportDate": "",
+                "TotalNoSym": "1",
+                "RepeatedInfo": [
+                    {
+                        "Isin": None,
+                        "Symbol": item.symbol,
+                        "SymbolName": item.name,
+                        "SymbolEngName": "",
+                        "SecType": "F" if item.market == "DER" else "S",
+                        "MarketId": item.market,
+                        "Exchange": item.market,
+                        "Issuer": None,
+                        "LotSize": "1" if item.market == "DER" else "100",
+                        "IssueDate": "",
+                        "MaturityDate": "",
+                        "FirstTradingDate": "",
+                        "LastTradingDate": "",
+                        "ContractMultiplier": "100000" if item.market == "DER" else "0",
+                        "SettlMethod": "",
+                        "Underlying": None,
+                        "PutOrCall": None,
+                        "ExercisePrice": "0",
+                        "ExerciseStyle": "",
+                        "ExcerciseRatio": "0",
+                        "ListedShare": "",
+                    }
+                ],
+            }
+            for item in self._chosen(query)
+        ]
 
     def _index_components(self, query: dict[str, str]) -> list[dict[str, Any]]:
         code = query.get("indexcode", "").upper()
         members = self._components.get(code, ())
-        return [{"IndexCode": code, "IndexName": code, "Exchange": "HOSE",
-                 "TotalSymbolNo": str(len(members)),
-                 "IndexComponent": [{"Isin": symbol, "StockSymbol": symbol}
-                                    for symbol in members]}] if members else []
+        return (
+            [
+                {
+                    "IndexCode": code,
+                    "IndexName": code,
+                    "Exchange": "HOSE",
+                    "TotalSymbolNo": str(len(members)),
+                    "IndexComponent": [
+                        {"Isin": symbol, "StockSymbol": symbol} for symbol in members
+                    ],
+                }
+            ]
+            if members
+            else []
+        )
 
     def _index_list(self, query: dict[str, str]) -> list[dict[str, Any]]:
         exchange = query.get("exchange", "").upper()
-        return [{"IndexCode": code, "IndexName": code, "Exchange": home}
-                for code, home in INDICES.items() if exchange in ("", home)]
+        return [
+            {"IndexCode": code, "IndexName": code, "Exchange": home}
+            for code, home in INDICES.items()
+            if exchange in ("", home)
+        ]

@@ -45,12 +45,17 @@ class Script:
         table, bars = read_day(settings.table, settings.futures)
         names = {listing.code: listing.name for listing in table.listings}
         self._types = TYPES[settings.mode]
-        self._day = plan_day(table, bars, seed=settings.seed,
-                             trades_max=settings.trades_max or NORMAL.trades_max)
+        self._day = plan_day(
+            table, bars, seed=settings.seed, trades_max=settings.trades_max or NORMAL.trades_max
+        )
         self.instruments = [
-            Instrument(symbol.code, REST_MARKETS.get(symbol.venue, symbol.venue.name),
-                       names.get(symbol.code, ""))
-            for symbol in self._day.symbols]
+            Instrument(
+                symbol.code,
+                REST_MARKETS.get(symbol.venue, symbol.venue.name),
+                names.get(symbol.code, ""),
+            )
+            for symbol in self._day.symbols
+        ]
         self.vn30 = [code for code in read_members() if code in names]
 
     @property

@@ -57,10 +57,18 @@ class Simulator:
         Called with one word or line per request and invocation, in order.
     """
 
-    def __init__(self, lines: Iterable[Line], pace: Pace, clock: Clock, options: Options, *,
-                 instruments: Sequence[Instrument] = (), vn30: Sequence[str] = (),
-                 begun: Callable[[int], None] = lambda _origin_ns: None,
-                 trace: Callable[[str], None] = lambda _line: None) -> None:
+    def __init__(
+        self,
+        lines: Iterable[Line],
+        pace: Pace,
+        clock: Clock,
+        options: Options,
+        *,
+        instruments: Sequence[Instrument] = (),
+        vn30: Sequence[str] = (),
+        begun: Callable[[int], None] = lambda _origin_ns: None,
+        trace: Callable[[str], None] = lambda _line: None,
+    ) -> None:
         self.connections: set[Connection] = set()
         self.faults = Faults()
         self.port = options.port
@@ -69,9 +77,15 @@ class Simulator:
         self._trace = trace
         self._rest = Rest(instruments, vn30, options.keys)
         self._tokens: dict[str, str] = {}  # connection token: who negotiated it
-        self.player = Player(lines, pace, clock, self._listeners,
-                             messages_per_frame=options.messages_per_frame,
-                             snapshot=options.snapshot, begun=begun)
+        self.player = Player(
+            lines,
+            pace,
+            clock,
+            self._listeners,
+            messages_per_frame=options.messages_per_frame,
+            snapshot=options.snapshot,
+            begun=begun,
+        )
         self._server: asyncio.Server | None = None
         self.playing: asyncio.Task[None] | None = None  # done when the day is over
         self._tasks: list[asyncio.Task[None]] = []
@@ -80,7 +94,8 @@ class Simulator:
         """Listen and begin the day. Raises OSError when the port is taken."""
         options = self._options
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self, replace_all=options.replace_all), options.host, options.port)
+            lambda: Connection(self, replace_all=options.replace_all), options.host, options.port
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         self.playing = asyncio.create_task(self.player.run())
         self._tasks = [self.playing, asyncio.create_task(self._keep_alive())]
@@ -120,9 +135,12 @@ class Simulator:
         if request.path.startswith(PREFIX):
             return self._rest.answer(request, self._now_s())
         routes: dict[str, Callable[[Request], Response]] = {
-            "negotiate": self._negotiate, "connect": self._connect, "start": self._start,
+            "negotiate": self._negotiate,
+            "connect": self._connect,
+            "start": self._start,
             "ping": lambda _request: Response(200, hub.PONG),
-            "abort": lambda _request: Response(200, b"", TEXT)}
+            "abort": lambda _request: Response(200, b"", TEXT),
+        }
         route = routes.get(request.path.removeprefix(HUB_PATH + "/"))
         if route is None or not request.path.startswith(HUB_PATH):
             return Response(404)
@@ -142,8 +160,12 @@ class Simulator:
         error: str | None = None
         if str(invocation.get("H", "")).lower() != hub.HUB.lower():
             error = f"'{invocation.get('H')}' Hub could not be resolved."
-        elif str(invocation["M"]).lower() != "switchchannels" or not isinstance(arguments, list) \
-                or len(arguments) != 1 or not isinstance(arguments[0], str):
+        elif (
+            str(invocation["M"]).lower() != "switchchannels"
+            or not isinstance(arguments, list)
+            or len(arguments) != 1
+            or not isinstance(arguments[0], str)
+        ):
             error = f"'{invocation['M']}' method could not be resolved."
         self._trace(f"{invocation['M']} {arguments}")
         if self.faults.silent:
@@ -167,13 +189,24 @@ class Simulator:
         token = f"+/{base64.b64encode(secrets.token_bytes(64)).decode().rstrip('=')}=="
         self._tokens[token] = connection_id
         keepalive_s = self._options.keepalive_s
-        return Response(200, json.dumps({
-            "Url": HUB_PATH, "ConnectionToken": token, "ConnectionId": connection_id,
-            "KeepAliveTimeout": 2.0 * keepalive_s, "DisconnectTimeout": 3.0 * keepalive_s,
-            "ConnectionTimeout": 110.0, "TryWebSockets": True,
-            "ProtocolVersion": _clamped(request.query.get("clientprotocol", "")),
-            "TransportConnectTimeout": 5.0, "LongPollDelay": 0.0,
-        }, separators=(",", ":")).encode())
+        return Response(
+            200,
+            json.dumps(
+                {
+                    "Url": HUB_PATH,
+                    "ConnectionToken": token,
+                    "ConnectionId": connection_id,
+                    "KeepAliveTimeout": 2.0 * keepalive_s,
+                    "DisconnectTimeout": 3.0 * keepalive_s,
+                    "ConnectionTimeout": 110.0,
+                    "TryWebSockets": True,
+                    "ProtocolVersion": _clamped(request.query.get("clientprotocol", "")),
+                    "TransportConnectTimeout": 5.0,
+                    "LongPollDelay": 0.0,
+                },
+                separators=(",", ":"),
+            ).encode(),
+        )
 
     def _refused(self, request: Request) -> Response | None:
         """Return the refusal of a request that must name a negotiated connection, or None."""
@@ -193,8 +226,14 @@ class Simulator:
         key = request.headers.get("sec-websocket-key")
         if key is None or request.query.get("transport", "").lower() != "websockets":
             return Response(400, b"Protocol error: Unknown transport.", TEXT)
-        return Response(101, headers={"Upgrade": "websocket", "Connection": "Upgrade",
-                                      "Sec-WebSocket-Accept": accept_key(key)})
+        return Response(
+            101,
+            headers={
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+                "Sec-WebSocket-Accept": accept_key(key),
+            },
+        )
 
     def _start(self, request: Request) -> Response:
         return self._refused(request) or Response(200, hub.STARTED)

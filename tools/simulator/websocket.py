@@ -96,9 +96,9 @@ class Receiver:
             raise ProtocolError(1009, f"frame of {size} bytes, allowed are {MESSAGE_BYTES_MAX}")
         if len(buffer) < at + 4 + size:
             return None
-        mask = bytes(buffer[at:at + 4])
-        masked = bytes(buffer[at + 4:at + 4 + size])
-        del buffer[:at + 4 + size]
+        mask = bytes(buffer[at : at + 4])
+        masked = bytes(buffer[at + 4 : at + 4 + size])
+        del buffer[: at + 4 + size]
         try:
             opcode = Opcode(first & 0x0F)
         except ValueError:

@@ -42,7 +42,25 @@ from engine.feed.synthetic.table import (
 )
 
 __all__ = [
-    "ALL_TYPES", "LARGE", "NORMAL", "PAIR_TYPES", "SHIPPED_FUTURES", "SHIPPED_TABLE", "SMALL",
-    "X_TYPES", "Day", "EventKind", "FuturesTable", "Listing", "MarketTable", "Size", "frames",
-    "iter_messages", "plan_day", "read_day", "read_futures", "read_members", "read_table",
+    "ALL_TYPES",
+    "LARGE",
+    "NORMAL",
+    "PAIR_TYPES",
+    "SHIPPED_FUTURES",
+    "SHIPPED_TABLE",
+    "SMALL",
+    "X_TYPES",
+    "Day",
+    "EventKind",
+    "FuturesTable",
+    "Listing",
+    "MarketTable",
+    "Size",
+    "frames",
+    "iter_messages",
+    "plan_day",
+    "read_day",
+    "read_futures",
+    "read_members",
+    "read_table",
 ]

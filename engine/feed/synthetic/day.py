@@ -36,46 +36,82 @@ class EventKind(IntEnum):
     ODD_LOT = 7  # an odd-lot match and book
 
 
-EVENT: Final = np.dtype([
-    ("time_ms", "<u4"), ("row", "<u4"), ("symbol", "<u2"),
-    ("kind", "u1"),  # EventKind
-    ("session", "u1"),  # FeedSession
-])
+EVENT: Final = np.dtype(
+    [
+        ("time_ms", "<u4"),
+        ("row", "<u4"),
+        ("symbol", "<u2"),
+        ("kind", "u1"),  # EventKind
+        ("session", "u1"),  # FeedSession
+    ]
+)
 
-TRADE: Final = np.dtype([
-    ("rung", "<i4"), ("price_e2", "<i4"),
-    ("high_rung", "<i4"), ("low_rung", "<i4"),  # of the day so far, this print included
-    ("volume", "<i4"),
-    ("side", "u1"),  # Side: BUY, SELL, or UNKNOWN for an auction
-    ("against_book", "u1"),  # 1 where the feed's side was made to disagree with the book
-    ("total_volume", "<i8"), ("total_value_vnd", "<i8"),  # cumulative, this print included
-])
+TRADE: Final = np.dtype(
+    [
+        ("rung", "<i4"),
+        ("price_e2", "<i4"),
+        ("high_rung", "<i4"),
+        ("low_rung", "<i4"),  # of the day so far, this print included
+        ("volume", "<i4"),
+        ("side", "u1"),  # Side: BUY, SELL, or UNKNOWN for an auction
+        ("against_book", "u1"),  # 1 where the feed's side was made to disagree with the book
+        ("total_volume", "<i8"),
+        ("total_value_vnd", "<i8"),  # cumulative, this print included
+    ]
+)
 
-QUOTE: Final = np.dtype([
-    ("bid_rung", "<i4"), ("ask_rung", "<i4"),  # best levels; -1 and len(ladder) mean none
-    ("bid_volume", "<i4"), ("ask_volume", "<i4"),  # of the best levels, 0 when there is none
-    ("estimate_rung", "<i4"),  # expected auction price, -1 outside auctions
-    ("bid_depth", "u1"), ("ask_depth", "u1"),  # row of Instrument.depth for levels 2 to 10
-])
+QUOTE: Final = np.dtype(
+    [
+        ("bid_rung", "<i4"),
+        ("ask_rung", "<i4"),  # best levels; -1 and len(ladder) mean none
+        ("bid_volume", "<i4"),
+        ("ask_volume", "<i4"),  # of the best levels, 0 when there is none
+        ("estimate_rung", "<i4"),  # expected auction price, -1 outside auctions
+        ("bid_depth", "u1"),
+        ("ask_depth", "u1"),  # row of Instrument.depth for levels 2 to 10
+    ]
+)
 
-FOREIGN: Final = np.dtype([
-    ("room", "<i8"), ("buy_volume", "<i8"), ("sell_volume", "<i8"),
-    ("buy_value_vnd", "<i8"), ("sell_value_vnd", "<i8"),
-])
+FOREIGN: Final = np.dtype(
+    [
+        ("room", "<i8"),
+        ("buy_volume", "<i8"),
+        ("sell_volume", "<i8"),
+        ("buy_value_vnd", "<i8"),
+        ("sell_value_vnd", "<i8"),
+    ]
+)
 
-INDEX: Final = np.dtype([
-    ("value_e2", "<i8"), ("volume", "<i8"), ("value_vnd", "<i8"),
-    ("put_through_volume", "<i8"), ("put_through_value_vnd", "<i8"),
-    ("advances", "<i4"), ("unchanged", "<i4"), ("declines", "<i4"),
-    ("ceilings", "<i4"), ("floors", "<i4"),
-])
+INDEX: Final = np.dtype(
+    [
+        ("value_e2", "<i8"),
+        ("volume", "<i8"),
+        ("value_vnd", "<i8"),
+        ("put_through_volume", "<i8"),
+        ("put_through_value_vnd", "<i8"),
+        ("advances", "<i4"),
+        ("unchanged", "<i4"),
+        ("declines", "<i4"),
+        ("ceilings", "<i4"),
+        ("floors", "<i4"),
+    ]
+)
 
-ODD_LOT: Final = np.dtype([
-    ("rung", "<i4"), ("open_rung", "<i4"), ("high_rung", "<i4"), ("low_rung", "<i4"),
-    ("bid_rung", "<i4"), ("ask_rung", "<i4"),
-    ("volume", "<i4"), ("total_volume", "<i8"), ("total_value_vnd", "<i8"),  # round lots included
-    ("bid_volume", "<i4", (ODD_LEVEL_COUNT,)), ("ask_volume", "<i4", (ODD_LEVEL_COUNT,)),
-])
+ODD_LOT: Final = np.dtype(
+    [
+        ("rung", "<i4"),
+        ("open_rung", "<i4"),
+        ("high_rung", "<i4"),
+        ("low_rung", "<i4"),
+        ("bid_rung", "<i4"),
+        ("ask_rung", "<i4"),
+        ("volume", "<i4"),
+        ("total_volume", "<i8"),
+        ("total_value_vnd", "<i8"),  # round lots included
+        ("bid_volume", "<i4", (ODD_LEVEL_COUNT,)),
+        ("ask_volume", "<i4", (ODD_LEVEL_COUNT,)),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -150,9 +186,13 @@ class Day:
 
     def table_of(self, kind: EventKind) -> NDArray[np.void] | None:
         """Return the table that rows of events of a kind count in; None if it has none."""
-        tables = {EventKind.TRADE: self.trades, EventKind.QUOTE: self.quotes,
-                  EventKind.FOREIGN: self.foreigns, EventKind.INDEX: self.index_values,
-                  EventKind.ODD_LOT: self.odd_lots}
+        tables = {
+            EventKind.TRADE: self.trades,
+            EventKind.QUOTE: self.quotes,
+            EventKind.FOREIGN: self.foreigns,
+            EventKind.INDEX: self.index_values,
+            EventKind.ODD_LOT: self.odd_lots,
+        }
         return tables.get(kind)
 
     def trades_of(self, code: str) -> tuple[NDArray[np.void], NDArray[np.void]]:
@@ -163,8 +203,12 @@ class Day:
         """Return the QUOTE events of one symbol and their rows, both in order of time."""
         return self._rows_of(code, EventKind.QUOTE, self.quotes)
 
-    def _rows_of(self, code: str, kind: EventKind, table: NDArray[np.void],
-                 ) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    def _rows_of(
+        self,
+        code: str,
+        kind: EventKind,
+        table: NDArray[np.void],
+    ) -> tuple[NDArray[np.void], NDArray[np.void]]:
         position = [symbol.code for symbol in self.symbols].index(code)
         mine = (self.events["symbol"] == position) & (self.events["kind"] == kind)
         events = self.events[mine]
@@ -174,16 +218,35 @@ class Day:
         """Return a SHA-256 over everything that can reach the wire, as hex."""
         state = hashlib.sha256(self.date.isoformat().encode())
         for symbol in self.symbols:
-            state.update(repr((symbol.code, symbol.wire_venue, symbol.status, symbol.reference_e2,
-                               symbol.prior_close_e2, symbol.ladder.ceiling_e2,
-                               symbol.ladder.floor_e2, symbol.multiplier_vnd, symbol.level_count,
-                               symbol.open_rung, symbol.foreign_cap_shares)).encode())
+            state.update(
+                repr(
+                    (
+                        symbol.code,
+                        symbol.wire_venue,
+                        symbol.status,
+                        symbol.reference_e2,
+                        symbol.prior_close_e2,
+                        symbol.ladder.ceiling_e2,
+                        symbol.ladder.floor_e2,
+                        symbol.multiplier_vnd,
+                        symbol.level_count,
+                        symbol.open_rung,
+                        symbol.foreign_cap_shares,
+                    )
+                ).encode()
+            )
             state.update(symbol.ladder.prices_e2.tobytes())
             state.update(symbol.depth.tobytes())
         for index in self.indices:
             state.update(repr((index.code, index.wire_venue, index.prior_e2)).encode())
-        tables: tuple[NDArray[Any], ...] = (self.events, self.trades, self.quotes, self.foreigns,
-                                            self.index_values, self.odd_lots)
+        tables: tuple[NDArray[Any], ...] = (
+            self.events,
+            self.trades,
+            self.quotes,
+            self.foreigns,
+            self.index_values,
+            self.odd_lots,
+        )
         for table in tables:
             state.update(np.ascontiguousarray(table).view(np.uint8).data)
         return state.hexdigest()

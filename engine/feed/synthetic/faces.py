@@ -36,8 +36,10 @@ class StockFace:
         self._asks: dict[int, tuple[str, list[str]]] = {}
         self._rests: dict[tuple[str, int], list[str]] = {}
         self._marks: dict[int, tuple[str, str, str]] = {}
-        self._nobody = (_price_text("Bid", []), 0, _volume_rest("Bid", [])), (
-            _price_text("Ask", []), 0, _volume_rest("Ask", []))
+        self._nobody = (
+            (_price_text("Bid", []), 0, _volume_rest("Bid", [])),
+            (_price_text("Ask", []), 0, _volume_rest("Ask", [])),
+        )
         # X carries book and last match: both are remembered between messages.
         self._x_sides = self._nobody
         self._x_match = _unmatched(self._prior())
@@ -49,40 +51,68 @@ class StockFace:
     def _write_templates(self) -> None:
         symbol, date, code = self._symbol, self._date, self._symbol.code
         venue = symbol.wire_venue
-        self.quote_template = hub_message("X-QUOTE", (
-            f'{{"TradingDate":"{date}","Time":"%s","Exchange":"{venue}","Symbol":"{code}",'
-            f'"RType":"X-QUOTE",') + "%s%d.0%s,%s%d.0%s" + ',"TradingSession":"%s"}')
-        limits = (f'"Isin":"{code}","Symbol":"{code}",'
-                  f'"Ceiling":{hundredths(symbol.ladder.ceiling_e2)},'
-                  f'"Floor":{hundredths(symbol.ladder.floor_e2)},'
-                  f'"RefPrice":{hundredths(symbol.reference_e2)}')
+        self.quote_template = hub_message(
+            "X-QUOTE",
+            (
+                f'{{"TradingDate":"{date}","Time":"%s","Exchange":"{venue}","Symbol":"{code}",'
+                f'"RType":"X-QUOTE",'
+            )
+            + "%s%d.0%s,%s%d.0%s"
+            + ',"TradingSession":"%s"}',
+        )
+        limits = (
+            f'"Isin":"{code}","Symbol":"{code}",'
+            f'"Ceiling":{hundredths(symbol.ladder.ceiling_e2)},'
+            f'"Floor":{hundredths(symbol.ladder.floor_e2)},'
+            f'"RefPrice":{hundredths(symbol.reference_e2)}'
+        )
         prior = self._prior()
-        self._trade_template = hub_message("X-TRADE", (
-            f'{{"RType":"X-TRADE","TradingDate":"{date}","Time":"%s",{limits},"AvgPrice":%r,'
-            f'{prior},"LastPrice":%s,"LastVol":%d.0,"TotalVal":%s,"TotalVol":%d.0,'
-            f'"MarketId":"{venue}","Exchange":"{venue}","TradingSession":"%s",'
-            f'"TradingStatus":"{symbol.status}",') + (
-            '%s,"EstMatchedPrice":0.0,"Highest":%s,"Lowest":%s,"Side":"%s"}'))
-        self._x_template = hub_message("X", (
-            f'{{"RType":"X","TradingDate":"{date}","Time":"%s",{limits},%s,%s%d.0%s,%s%d.0%s,'
-            f'"MarketId":"{venue}","Exchange":"{venue}","TradingSession":"%s",'
-            f'"TradingStatus":"%s",') + '%s,"EstMatchedPrice":%s,"Side":null,"CloseQtty":0.0}')
+        self._trade_template = hub_message(
+            "X-TRADE",
+            (
+                f'{{"RType":"X-TRADE","TradingDate":"{date}","Time":"%s",{limits},"AvgPrice":%r,'
+                f'{prior},"LastPrice":%s,"LastVol":%d.0,"TotalVal":%s,"TotalVol":%d.0,'
+                f'"MarketId":"{venue}","Exchange":"{venue}","TradingSession":"%s",'
+                f'"TradingStatus":"{symbol.status}",'
+            )
+            + ('%s,"EstMatchedPrice":0.0,"Highest":%s,"Lowest":%s,"Side":"%s"}'),
+        )
+        self._x_template = hub_message(
+            "X",
+            (
+                f'{{"RType":"X","TradingDate":"{date}","Time":"%s",{limits},%s,%s%d.0%s,%s%d.0%s,'
+                f'"MarketId":"{venue}","Exchange":"{venue}","TradingSession":"%s",'
+                f'"TradingStatus":"%s",'
+            )
+            + '%s,"EstMatchedPrice":%s,"Side":null,"CloseQtty":0.0}',
+        )
         opening = 0 if symbol.open_rung < 0 else int(symbol.ladder.prices_e2[symbol.open_rung])
         self._match_template = nested(
             f'"Open":{hundredths(opening)},"High":%s,"Low":%s,"Close":%s,"AvgPrice":%r,{prior},'
-            '"LastPrice":%s,"LastVol":%d.0,"TotalVal":%s,"TotalVol":%d.0')
-        self._bar_template = hub_message("B", (
-            f'{{"RType":"B","TradingDate":"{date}","Time":"%s","Symbol":"{code}",')
-            + '"Open":%s,"High":%s,"Low":%s,"Close":%s,"Volume":%d.0,"Value":0.0}')
-        self._status_template = hub_message("F", (
-            f'{{"RType":"F","MarketId":"{venue}","TradingDate":"{date}","Time":"%s",'
-            f'"Symbol":"{code}","TradingSession":"%s","TradingStatus":"{symbol.status}",'
-            f'"Exchange":"{venue}","TradingOlSession":""}}'))
-        self._foreign_template = hub_message("R", (
-            f'{{"RType":"R","TradingDate":"{date}","Time":"%s","Isin":"{code}","Symbol":"{code}",'
-            f'"TotalRoom":{whole_number(symbol.foreign_cap_shares)},"CurrentRoom":%s,'
-            f'"BuyVol":%s,"SellVol":%s,"BuyVal":%s,"SellVal":%s,'
-            f'"MarketId":"{venue}","Exchange":"{venue}"}}'))
+            '"LastPrice":%s,"LastVol":%d.0,"TotalVal":%s,"TotalVol":%d.0'
+        )
+        self._bar_template = hub_message(
+            "B",
+            (f'{{"RType":"B","TradingDate":"{date}","Time":"%s","Symbol":"{code}",')
+            + '"Open":%s,"High":%s,"Low":%s,"Close":%s,"Volume":%d.0,"Value":0.0}',
+        )
+        self._status_template = hub_message(
+            "F",
+            (
+                f'{{"RType":"F","MarketId":"{venue}","TradingDate":"{date}","Time":"%s",'
+                f'"Symbol":"{code}","TradingSession":"%s","TradingStatus":"{symbol.status}",'
+                f'"Exchange":"{venue}","TradingOlSession":""}}'
+            ),
+        )
+        self._foreign_template = hub_message(
+            "R",
+            (
+                f'{{"RType":"R","TradingDate":"{date}","Time":"%s","Isin":"{code}","Symbol":"{code}",'
+                f'"TotalRoom":{whole_number(symbol.foreign_cap_shares)},"CurrentRoom":%s,'
+                f'"BuyVol":%s,"SellVol":%s,"BuyVal":%s,"SellVal":%s,'
+                f'"MarketId":"{venue}","Exchange":"{venue}"}}'
+            ),
+        )
 
     def sides(self, quote: Row) -> tuple[BookSide, BookSide]:
         """Return bid and ask of a QUOTE row, and remember them for X."""
@@ -104,24 +134,43 @@ class StockFace:
         """Write X-TRADE."""
         rung, volume, high, low, _, total_volume, total_value = row
         last, _, change = self._mark(rung)
-        return (self._trade_template % (
-            now, self._average(total_volume, total_value), last, volume,
-            whole_number(total_value), total_volume, phase, change, self._mark(high)[1],
-            self._mark(low)[1], side)).encode()
+        return (
+            self._trade_template
+            % (
+                now,
+                self._average(total_volume, total_value),
+                last,
+                volume,
+                whole_number(total_value),
+                total_volume,
+                phase,
+                change,
+                self._mark(high)[1],
+                self._mark(low)[1],
+                side,
+            )
+        ).encode()
 
     def x_after_trade(self, now: str, phase: str, row: Row) -> bytes:
         """Write X for a match: the book in it is the one the match happened against."""
         rung, volume, high, low, _, total_volume, total_value = row
         last, _, self._x_change = self._mark(rung)
         self._x_match = self._match_template % (
-            self._mark(high)[0], self._mark(low)[0], last,
-            self._average(total_volume, total_value), last, volume, whole_number(total_value),
-            total_volume)
+            self._mark(high)[0],
+            self._mark(low)[0],
+            last,
+            self._average(total_volume, total_value),
+            last,
+            volume,
+            whole_number(total_value),
+            total_volume,
+        )
         bids, asks = self._x_sides
         return self._x(now, phase, bids, asks, "0.0")
 
-    def x_after_quote(self, now: str, phase: str, bids: BookSide, asks: BookSide,
-                      estimate_rung: int) -> bytes:
+    def x_after_quote(
+        self, now: str, phase: str, bids: BookSide, asks: BookSide, estimate_rung: int
+    ) -> bytes:
         """Write X for a new book, with the last match before it."""
         estimate = "0.0" if estimate_rung < 0 else self._mark(estimate_rung)[0]
         return self._x(now, phase, bids, asks, estimate)
@@ -130,8 +179,10 @@ class StockFace:
         """Write the X of before the open: everything zero, AvgPrice the string NaN."""
         bids, asks = self._nobody
         status = "Normal" if self._is_future else self._symbol.status
-        return (self._x_template % (now, _unmatched(self._prior()), *bids, *asks, phase, status,
-                                    self._change(0), "0.0")).encode()
+        return (
+            self._x_template
+            % (now, _unmatched(self._prior()), *bids, *asks, phase, status, self._change(0), "0.0")
+        ).encode()
 
     def bar(self, now: str, row: Row) -> bytes:
         """Write B: one print, volume of the print, value always 0."""
@@ -148,8 +199,19 @@ class StockFace:
 
     def odd_lot(self, now: str, phase: str, row: Row) -> bytes:
         """Write OL: integers, three levels (ssi-wire 3.8)."""
-        (rung, open_, high, low, bid, ask, volume, total_volume, total_value,
-         bid_volumes, ask_volumes) = row
+        (
+            rung,
+            open_,
+            high,
+            low,
+            bid,
+            ask,
+            volume,
+            total_volume,
+            total_value,
+            bid_volumes,
+            ask_volumes,
+        ) = row
         prices = self._symbol.ladder.prices_e2
         levels = range(ODD_LEVEL_COUNT)
         bids = [int(prices[bid - i]) // 100 if bid >= i else 0 for i in levels]
@@ -160,25 +222,45 @@ class StockFace:
         pieces += [f'"AskVol{i + 1}":{ask_volumes[i] if asks[i] else 0}' for i in levels]
         symbol = self._symbol
         ladder = symbol.ladder
-        shown = {"Ceiling": ladder.ceiling_e2, "Floor": ladder.floor_e2,
-                 "RefPrice": symbol.reference_e2, "Open": int(prices[open_]),
-                 "High": int(prices[high]), "Low": int(prices[low]),
-                 "LastPrice": int(prices[rung])}
+        shown = {
+            "Ceiling": ladder.ceiling_e2,
+            "Floor": ladder.floor_e2,
+            "RefPrice": symbol.reference_e2,
+            "Open": int(prices[open_]),
+            "High": int(prices[high]),
+            "Low": int(prices[low]),
+            "LastPrice": int(prices[rung]),
+        }
         change = int(prices[rung]) - symbol.reference_e2
-        return hub_message("OL", (
-            f'{{"RType":"OL","TradingDate":"{self._date}","Time":"{now}",'
-            f'"StockNo":{self._place + 1},"Symbol":"{symbol.code}",'
-            + "".join(f'"{name}":{price_e2 // 100},' for name, price_e2 in shown.items())
-            + f'"LastVol":{volume},"TotalVal":{total_value},"TotalVol":{total_volume},'
-            + ",".join(pieces)
-            + f',"Exchange":"{symbol.wire_venue}","TradingSession":"{phase}",'
-            f'"TradingStatus":"{symbol.status}","Change":{change // 100},'
-            f'"RatioChange":{percent(int(prices[rung]), symbol.reference_e2)},'
-            '"StockType":"Stock"}')).encode()
+        return hub_message(
+            "OL",
+            (
+                f'{{"RType":"OL","TradingDate":"{self._date}","Time":"{now}",'
+                f'"StockNo":{self._place + 1},"Symbol":"{symbol.code}",'
+                + "".join(f'"{name}":{price_e2 // 100},' for name, price_e2 in shown.items())
+                + f'"LastVol":{volume},"TotalVal":{total_value},"TotalVol":{total_volume},'
+                + ",".join(pieces)
+                + f',"Exchange":"{symbol.wire_venue}","TradingSession":"{phase}",'
+                f'"TradingStatus":"{symbol.status}","Change":{change // 100},'
+                f'"RatioChange":{percent(int(prices[rung]), symbol.reference_e2)},'
+                '"StockType":"Stock"}'
+            ),
+        ).encode()
 
     def _x(self, now: str, phase: str, bids: BookSide, asks: BookSide, estimate: str) -> bytes:
-        return (self._x_template % (now, self._x_match, *bids, *asks, phase, self._symbol.status,
-                                    self._x_change, estimate)).encode()
+        return (
+            self._x_template
+            % (
+                now,
+                self._x_match,
+                *bids,
+                *asks,
+                phase,
+                self._symbol.status,
+                self._x_change,
+                estimate,
+            )
+        ).encode()
 
     def _prior(self) -> str:
         return f'"PriorVal":{hundredths(self._symbol.prior_close_e2)}'
@@ -201,20 +283,24 @@ class StockFace:
 
     def _change(self, price_e2: int) -> str:
         reference = self._symbol.reference_e2
-        return nested(f'"Change":{difference(price_e2, reference)},'
-                      f'"RatioChange":{percent(price_e2, reference)}')
+        return nested(
+            f'"Change":{difference(price_e2, reference)},'
+            f'"RatioChange":{percent(price_e2, reference)}'
+        )
 
     def _side(self, name: str, best: int, step: int) -> tuple[str, list[str]]:
         """Write one side of the book for a best rung: its prices, and each prepared depth."""
         rungs = [best + step * level for level in range(self._symbol.level_count)]
-        prices = [int(self._symbol.ladder.prices_e2[rung]) for rung in rungs
-                  if 0 <= rung < self._top]
+        prices = [
+            int(self._symbol.ladder.prices_e2[rung]) for rung in rungs if 0 <= rung < self._top
+        ]
         deeper = max(len(prices) - 1, 0)
         rests = self._rests.get((name, deeper))
         if rests is None:
             rests = self._rests[name, deeper] = [
                 _volume_rest(name, self._symbol.depth[row, :deeper].tolist())
-                for row in range(DEPTH_COUNT)]
+                for row in range(DEPTH_COUNT)
+            ]
         return _price_text(name, prices), rests
 
 
@@ -224,26 +310,55 @@ class IndexFace:
     def __init__(self, index: Index, date: str) -> None:
         self.code = index.code
         self._prior_e2 = index.prior_e2
-        self._template = hub_message("MI", (
-            f'{{"IndexId":"{index.code}","IndexValue":%s,'
-            f'"PriorIndexValue":{hundredths(index.prior_e2)},"TradingDate":"{date}",'
-            f'"Time":"%s","TotalTrade":0.0,"TotalQtty":%s,"TotalValue":%s,'
-            f'"IndexName":"{index.code}","Advances":%d,"NoChanges":%d,"Declines":%d,'
-            f'"Ceilings":%d,"Floors":%d,"Change":%s,"RatioChange":%s,"TotalQttyPt":%s,'
-            f'"TotalValuePt":%s,"Exchange":"{index.wire_venue}","AllQty":%s,"AllValue":%s,'
-            f'"IndexType":"","TradingSession":"%s","MarketId":"{index.wire_venue}",'
-            '"RType":"MI","TotalQttyOd":0.0,"TotalValueOd":0.0}'))
+        self._template = hub_message(
+            "MI",
+            (
+                f'{{"IndexId":"{index.code}","IndexValue":%s,'
+                f'"PriorIndexValue":{hundredths(index.prior_e2)},"TradingDate":"{date}",'
+                f'"Time":"%s","TotalTrade":0.0,"TotalQtty":%s,"TotalValue":%s,'
+                f'"IndexName":"{index.code}","Advances":%d,"NoChanges":%d,"Declines":%d,'
+                f'"Ceilings":%d,"Floors":%d,"Change":%s,"RatioChange":%s,"TotalQttyPt":%s,'
+                f'"TotalValuePt":%s,"Exchange":"{index.wire_venue}","AllQty":%s,"AllValue":%s,'
+                f'"IndexType":"","TradingSession":"%s","MarketId":"{index.wire_venue}",'
+                '"RType":"MI","TotalQttyOd":0.0,"TotalValueOd":0.0}'
+            ),
+        )
 
     def value(self, now: str, phase: str, row: Row) -> bytes:
         """Write MI. Change is rounded to hundredths, as in captures; AllQty is the exact sum."""
-        (value_e2, volume, value_vnd, advances, unchanged, declines, ceilings, floors,
-         put_through_volume, put_through_value) = row
-        return (self._template % (
-            hundredths(value_e2), now, whole_number(volume), whole_number(value_vnd), advances,
-            unchanged, declines, ceilings, floors, hundredths(value_e2 - self._prior_e2),
-            percent(value_e2, self._prior_e2), whole_number(put_through_volume),
-            whole_number(put_through_value), whole_number(volume + put_through_volume),
-            whole_number(value_vnd + put_through_value), phase)).encode()
+        (
+            value_e2,
+            volume,
+            value_vnd,
+            advances,
+            unchanged,
+            declines,
+            ceilings,
+            floors,
+            put_through_volume,
+            put_through_value,
+        ) = row
+        return (
+            self._template
+            % (
+                hundredths(value_e2),
+                now,
+                whole_number(volume),
+                whole_number(value_vnd),
+                advances,
+                unchanged,
+                declines,
+                ceilings,
+                floors,
+                hundredths(value_e2 - self._prior_e2),
+                percent(value_e2, self._prior_e2),
+                whole_number(put_through_volume),
+                whole_number(put_through_value),
+                whole_number(volume + put_through_volume),
+                whole_number(value_vnd + put_through_value),
+                phase,
+            )
+        ).encode()
 
 
 def rounded_average(total_volume: int, total_value_vnd: int) -> float:
@@ -254,8 +369,10 @@ def rounded_average(total_volume: int, total_value_vnd: int) -> float:
 
 def _unmatched(prior: str) -> str:
     """Return the pieces of X about the last match while there was none."""
-    return nested('"Open":0.0,"High":0.0,"Low":0.0,"Close":0.0,"AvgPrice":"NaN",'
-                  f'{prior},"LastPrice":0.0,"LastVol":0.0,"TotalVal":0.0,"TotalVol":0.0')
+    return nested(
+        '"Open":0.0,"High":0.0,"Low":0.0,"Close":0.0,"AvgPrice":"NaN",'
+        f'{prior},"LastPrice":0.0,"LastVol":0.0,"TotalVal":0.0,"TotalVol":0.0'
+    )
 
 
 def _price_text(name: str, prices_e2: list[int]) -> str:
@@ -268,5 +385,6 @@ def _price_text(name: str, prices_e2: list[int]) -> str:
 def _volume_rest(name: str, volumes: list[int]) -> str:
     """Return ``,"BidVol2":...,"BidVol10":...`` in place."""
     padded = [*volumes, *[0] * (len(_LEVELS) - 1 - len(volumes))]
-    return nested("".join(f',"{name}Vol{level + 2}":{volume}.0'
-                          for level, volume in enumerate(padded)))
+    return nested(
+        "".join(f',"{name}Vol{level + 2}":{volume}.0' for level, volume in enumerate(padded))
+    )

@@ -19,11 +19,17 @@ _PUT_THROUGH_PART: Final = 20  # put-through is one part in this many of the mat
 Ints = NDArray[np.int64]
 
 # What one print does to the indices its symbol belongs to.
-PULSE: Final = np.dtype([
-    ("gain", "<i8"),  # change of price / reference, in RETURN_ONE
-    ("volume", "<i8"), ("value_vnd", "<i8"),
-    ("up", "i1"), ("down", "i1"), ("at_ceiling", "i1"), ("at_floor", "i1"),  # -1, 0, +1
-])
+PULSE: Final = np.dtype(
+    [
+        ("gain", "<i8"),  # change of price / reference, in RETURN_ONE
+        ("volume", "<i8"),
+        ("value_vnd", "<i8"),
+        ("up", "i1"),
+        ("down", "i1"),
+        ("at_ceiling", "i1"),
+        ("at_floor", "i1"),  # -1, 0, +1
+    ]
+)
 
 
 class Flow(NamedTuple):
@@ -43,8 +49,15 @@ def foreign_cap_shares(volume: int) -> int:
     return (20_000_000 + volume * 60) * 49 // 100
 
 
-def foreign_flow(rng: np.random.Generator, hours: Hours, trade_ms: Ints, trades: NDArray[np.void],
-                 cap_shares: int, price_vnd: int, interval_s: int) -> Flow:
+def foreign_flow(
+    rng: np.random.Generator,
+    hours: Hours,
+    trade_ms: Ints,
+    trades: NDArray[np.void],
+    cap_shares: int,
+    price_vnd: int,
+    interval_s: int,
+) -> Flow:
     """Return R messages: cumulative, monotonic, going on after the close (ssi-wire 3.5).
 
     Foreigners are buyer or seller of some of the prints, plus a few odd shares; so volumes
@@ -76,8 +89,9 @@ def foreign_flow(rng: np.random.Generator, hours: Hours, trade_ms: Ints, trades:
     return Flow(times, _sessions(hours, times), rows)
 
 
-def odd_lots(rng: np.random.Generator, trade_ms: Ints, trades: NDArray[np.void],
-             rung_count: int, live: slice) -> Flow:
+def odd_lots(
+    rng: np.random.Generator, trade_ms: Ints, trades: NDArray[np.void], rung_count: int, live: slice
+) -> Flow:
     """Return a few OL messages beside the continuous prints of a liquid symbol (ssi-wire 3.8)."""
     first, last = live.start, live.stop
     if trades.size < _ODD_TRADES_MIN or last <= first:
@@ -101,8 +115,9 @@ def odd_lots(rng: np.random.Generator, trade_ms: Ints, trades: NDArray[np.void],
     return Flow(trade_ms[beside], np.full(count, FeedSession.LO, np.uint8), rows)
 
 
-def pulses(trades: NDArray[np.void], reference_e2: int, ceiling_e2: int,
-           floor_e2: int) -> NDArray[np.void]:
+def pulses(
+    trades: NDArray[np.void], reference_e2: int, ceiling_e2: int, floor_e2: int
+) -> NDArray[np.void]:
     """Return what each print of one symbol changes in its indices (dtype PULSE).
 
     A price counts as between a tenth and ten times its reference, so that an absurd row of a table
@@ -115,8 +130,12 @@ def pulses(trades: NDArray[np.void], reference_e2: int, ceiling_e2: int,
     rows["gain"] = np.diff(ratio, prepend=RETURN_ONE)
     rows["volume"] = trades["volume"]
     rows["value_vnd"] = np.diff(trades["total_value_vnd"], prepend=0)
-    for name, state in (("up", price > reference_e2), ("down", price < reference_e2),
-                        ("at_ceiling", price == ceiling_e2), ("at_floor", price == floor_e2)):
+    for name, state in (
+        ("up", price > reference_e2),
+        ("down", price < reference_e2),
+        ("at_ceiling", price == ceiling_e2),
+        ("at_floor", price == floor_e2),
+    ):
         rows[name] = np.diff(state.astype(np.int8), prepend=np.int8(0))
     return rows
 
@@ -133,8 +152,14 @@ def index_times_ms(hours: Hours, interval_s: int) -> Ints:
     return np.concatenate([steps[~np.array(pauses, np.bool_)], tail, end])
 
 
-def index_flow(hours: Hours, interval_s: int, trade_ms: Ints, rows: NDArray[np.void],
-               member_count: int, prior_e2: int) -> Flow:
+def index_flow(
+    hours: Hours,
+    interval_s: int,
+    trade_ms: Ints,
+    rows: NDArray[np.void],
+    member_count: int,
+    prior_e2: int,
+) -> Flow:
     """Return one index's values: the mean return of its members, each counting the same.
 
     Parameters
@@ -158,8 +183,12 @@ def index_flow(hours: Hours, interval_s: int, trade_ms: Ints, rows: NDArray[np.v
     values["volume"], values["value_vnd"] = so_far("volume"), so_far("value_vnd")
     values["put_through_volume"] = values["volume"] // _PUT_THROUGH_PART
     values["put_through_value_vnd"] = values["value_vnd"] // _PUT_THROUGH_PART
-    for name, source in (("advances", "up"), ("declines", "down"), ("ceilings", "at_ceiling"),
-                         ("floors", "at_floor")):
+    for name, source in (
+        ("advances", "up"),
+        ("declines", "down"),
+        ("ceilings", "at_ceiling"),
+        ("floors", "at_floor"),
+    ):
         values[name] = so_far(source)
     values["unchanged"] = member_count - values["advances"] - values["declines"]
     # The real feed says 0 for all five once the day is over (ssi-wire 3.6).

@@ -20,8 +20,12 @@ _MINUTE_MS: Final = 60_000
 
 # What the feed's TradingSession says in each phase (ssi-wire 3.10; PLO: "expect C").
 SESSION_OF_PHASE: Final[dict[Phase, FeedSession]] = {
-    Phase.PRE: FeedSession.C, Phase.ATO: FeedSession.ATO, Phase.CONTINUOUS: FeedSession.LO,
-    Phase.BREAK: FeedSession.BREAK, Phase.ATC: FeedSession.ATC, Phase.PLO: FeedSession.C,
+    Phase.PRE: FeedSession.C,
+    Phase.ATO: FeedSession.ATO,
+    Phase.CONTINUOUS: FeedSession.LO,
+    Phase.BREAK: FeedSession.BREAK,
+    Phase.ATC: FeedSession.ATC,
+    Phase.PLO: FeedSession.C,
     Phase.CLOSED: FeedSession.C,
 }
 
@@ -97,8 +101,11 @@ def _shape(windows: list[Window]) -> tuple[NDArray[np.float64], NDArray[np.float
         length = float(end - start) / _MINUTE_MS
         minute = np.arange(marks.size, dtype=np.float64)
         edges.append(marks + offset)
-        weights.append(0.7 + 2.4 / (1.0 + minute / 4.0)
-                       + 1.6 / (1.0 + np.maximum(length - 1.0 - minute, 0.0) / 10.0))
+        weights.append(
+            0.7
+            + 2.4 / (1.0 + minute / 4.0)
+            + 1.6 / (1.0 + np.maximum(length - 1.0 - minute, 0.0) / 10.0)
+        )
         offset += end - start
     total = np.cumsum(np.concatenate(weights))
     return np.concatenate(edges), total / total[-1]

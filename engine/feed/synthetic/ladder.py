@@ -30,8 +30,9 @@ class Ladder(NamedTuple):
         return max(place, 0)
 
 
-def build_ladder(venue: Venue, product: Product, day: int, reference_e2: int,
-                 published_e2: tuple[int, ...]) -> Ladder:
+def build_ladder(
+    venue: Venue, product: Product, day: int, reference_e2: int, published_e2: tuple[int, ...]
+) -> Ladder:
     """Return the ladder around a reference price that holds every published price.
 
     Published prices win over the rules: a limit is widened to contain them (prior closes are
@@ -46,9 +47,11 @@ def build_ladder(venue: Venue, product: Product, day: int, reference_e2: int,
     assert 0 < floor <= ceiling <= PRICE_E2_MAX, f"no ladder from {floor} to {ceiling}"
     starts, steps = ticks.ladder(venue, product=product, day=day)
     ends = (*starts[1:], ceiling + 1)
-    on_tick = [np.arange(-(-max(start, floor) // step) * step, min(end, ceiling + 1), step)
-               for start, end, step in zip(starts, ends, steps, strict=True)
-               if end > floor and start <= ceiling]
+    on_tick = [
+        np.arange(-(-max(start, floor) // step) * step, min(end, ceiling + 1), step)
+        for start, end, step in zip(starts, ends, steps, strict=True)
+        if end > floor and start <= ceiling
+    ]
     rungs = np.unique(np.concatenate([*on_tick, np.array(published_e2, np.int64)]))
     if rungs.size == 0:  # a band narrower than a tick, and no trade: quote at the reference
         rungs = np.array([reference_e2])

@@ -12,17 +12,29 @@ from engine.feed.synthetic.tape import Tape
 class Merge:
     """Collects the events of all symbols, kind by kind."""
 
-    _TABLES: Final = {EventKind.TRADE: TRADE, EventKind.QUOTE: QUOTE, EventKind.FOREIGN: FOREIGN,
-                      EventKind.INDEX: INDEX, EventKind.ODD_LOT: ODD_LOT}
+    _TABLES: Final = {
+        EventKind.TRADE: TRADE,
+        EventKind.QUOTE: QUOTE,
+        EventKind.FOREIGN: FOREIGN,
+        EventKind.INDEX: INDEX,
+        EventKind.ODD_LOT: ODD_LOT,
+    }
 
     def __init__(self) -> None:
         self._events: list[NDArray[np.void]] = []
         self._rows: dict[EventKind, list[NDArray[np.void]]] = {
-            kind: [np.empty(0, dtype)] for kind, dtype in self._TABLES.items()}
+            kind: [np.empty(0, dtype)] for kind, dtype in self._TABLES.items()
+        }
         self._counts = dict.fromkeys(self._TABLES, 0)
 
-    def add(self, kind: EventKind, symbol: int, time_ms: NDArray[np.int64],
-            session: NDArray[np.uint8], rows: NDArray[np.void] | None = None) -> None:
+    def add(
+        self,
+        kind: EventKind,
+        symbol: int,
+        time_ms: NDArray[np.int64],
+        session: NDArray[np.uint8],
+        rows: NDArray[np.void] | None = None,
+    ) -> None:
         """Add events of one kind and symbol, ascending in time."""
         events = np.zeros(time_ms.size, EVENT)
         events["time_ms"], events["symbol"] = time_ms, symbol
@@ -37,8 +49,10 @@ class Merge:
         events["time_ms"], events["symbol"] = tape.time_ms, symbol
         events["session"] = tape.session
         events["kind"] = np.where(tape.is_trade, EventKind.TRADE, EventKind.QUOTE)
-        for kind, mine, rows in ((EventKind.TRADE, tape.is_trade, tape.trades),
-                                 (EventKind.QUOTE, ~tape.is_trade, tape.quotes)):
+        for kind, mine, rows in (
+            (EventKind.TRADE, tape.is_trade, tape.trades),
+            (EventKind.QUOTE, ~tape.is_trade, tape.quotes),
+        ):
             events["row"][mine] = self._take(kind, rows) + np.arange(rows.size)
         self._events.append(events)
 

@@ -49,10 +49,13 @@ SNAPSHOT_MS: Final = (8 * 3600 + 7) * 1000  # stamp of the zero messages (ssi-wi
 
 # Prior values of the synthetic indices: round numbers of the right size, not published ones.
 # The VN30's is chosen so that it ends on the future's last price, see _vn30_prior_e2.
-_PRIOR_E2: Final = {"VN30": 140_000, "VNINDEX": 128_000, "HNXIndex": 29_700,
-                    "HNXUpcomIndex": 8_500}
-_INDEX_VENUES: Final = {"VN30": Venue.HOSE, "VNINDEX": Venue.HOSE, "HNXIndex": Venue.HNX,
-                        "HNXUpcomIndex": Venue.UPCOM}
+_PRIOR_E2: Final = {"VN30": 140_000, "VNINDEX": 128_000, "HNXIndex": 29_700, "HNXUpcomIndex": 8_500}
+_INDEX_VENUES: Final = {
+    "VN30": Venue.HOSE,
+    "VNINDEX": Venue.HOSE,
+    "HNXIndex": Venue.HNX,
+    "HNXUpcomIndex": Venue.UPCOM,
+}
 _STATUS_JITTER_MS: Final = 3_000  # real F stamps are up to 3 s after the phase change
 
 
@@ -69,12 +72,20 @@ class _Played(NamedTuple):
     status: NDArray[np.uint8]
 
 
-def plan_day(table: MarketTable, futures: FuturesTable | None = None, *, seed: int = 1,
-             trades_max: int = NORMAL.trades_max, quotes_per_trade: float = NORMAL.quotes_per_trade,
-             index_interval_s: int = NORMAL.index_interval_s,
-             foreign_interval_s: int = NORMAL.foreign_interval_s,
-             date: dt.date | None = None, symbols: Collection[str] | None = None,
-             vn30: Collection[str] | None = None, contract: str | None = None) -> Day:
+def plan_day(
+    table: MarketTable,
+    futures: FuturesTable | None = None,
+    *,
+    seed: int = 1,
+    trades_max: int = NORMAL.trades_max,
+    quotes_per_trade: float = NORMAL.quotes_per_trade,
+    index_interval_s: int = NORMAL.index_interval_s,
+    foreign_interval_s: int = NORMAL.foreign_interval_s,
+    date: dt.date | None = None,
+    symbols: Collection[str] | None = None,
+    vn30: Collection[str] | None = None,
+    contract: str | None = None,
+) -> Day:
     """Plan a trading day that ends on a table's figures.
 
     Parameters
@@ -107,48 +118,83 @@ def plan_day(table: MarketTable, futures: FuturesTable | None = None, *, seed: i
     """
     date = _date(table, futures, date)
     day = day_number(date)
-    for name, number in (("seed", seed), ("quotes_per_trade", quotes_per_trade),
-                         ("index_interval_s", index_interval_s - 1),
-                         ("foreign_interval_s", foreign_interval_s - 1)):
+    for name, number in (
+        ("seed", seed),
+        ("quotes_per_trade", quotes_per_trade),
+        ("index_interval_s", index_interval_s - 1),
+        ("foreign_interval_s", foreign_interval_s - 1),
+    ):
         if number < 0:
             raise ConfigError(f"{name} is too small by {-number}; give a larger number")
     listings = _chosen(table, symbols)
-    code = None if futures is None else contract or future_code(
-        "VN30", *listed_months("VN30", date)[0], date)
+    code = (
+        None
+        if futures is None
+        else contract or future_code("VN30", *listed_months("VN30", date)[0], date)
+    )
     bars = () if futures is None else futures.bars
-    hours = {venue: hours_of(venue, day)
-             for venue in (Venue.HOSE, Venue.HNX, Venue.UPCOM, Venue.DERIVATIVES)}
-    counts, bar_counts = _share_prints(table, listings, futures, trades_max,
-                                       hours[Venue.DERIVATIVES])
+    hours = {
+        venue: hours_of(venue, day)
+        for venue in (Venue.HOSE, Venue.HNX, Venue.UPCOM, Venue.DERIVATIVES)
+    }
+    counts, bar_counts = _share_prints(
+        table, listings, futures, trades_max, hours[Venue.DERIVATIVES]
+    )
     low_first = 0.5
     if bars:
         low_at = min(bars, key=lambda bar: bar.low_e2).start_s
         high_at = max(bars, key=lambda bar: bar.high_e2).start_s
         low_first = 0.85 if low_at < high_at else 0.15  # stocks turn when the future does
-    played = [_play_stock(listing, count, hours[listing.venue], seed, day, quotes_per_trade,
-                          foreign_interval_s, low_first)
-              for listing, count in zip(listings, counts.tolist(), strict=True)]
+    played = [
+        _play_stock(
+            listing,
+            count,
+            hours[listing.venue],
+            seed,
+            day,
+            quotes_per_trade,
+            foreign_interval_s,
+            low_first,
+        )
+        for listing, count in zip(listings, counts.tolist(), strict=True)
+    ]
     if code is not None and futures is not None:
         if any(listing.code == code for listing in listings):
             raise ConfigError(f"{code} is both a stock of {table.source} and the future")
-        played.append(_play_future(code, futures, bar_counts, hours[Venue.DERIVATIVES], seed, day,
-                                   quotes_per_trade))
+        played.append(
+            _play_future(
+                code, futures, bar_counts, hours[Venue.DERIVATIVES], seed, day, quotes_per_trade
+            )
+        )
     played.sort(key=lambda each: each.instrument.code)
     members = frozenset(read_members(SHIPPED_VN30) if vn30 is None else vn30)
     indices = _indices(played, members, bars)
-    return _assemble(date, seed, played, indices, hours, index_interval_s,
-                     {listing.code: listing for listing in listings}, code, bars)
+    return _assemble(
+        date,
+        seed,
+        played,
+        indices,
+        hours,
+        index_interval_s,
+        {listing.code: listing for listing in listings},
+        code,
+        bars,
+    )
 
 
 def _date(table: MarketTable, futures: FuturesTable | None, date: dt.date | None) -> dt.date:
     """Decide the trading date, and refuse one on which nothing trades."""
     if date is None and table.date and futures and futures.date != table.date:
-        raise ConfigError(f"{table.source} is of {table.date} but {futures.source} is of "
-                          f"{futures.date}; give the bars of that day, none, or a date")
+        raise ConfigError(
+            f"{table.source} is of {table.date} but {futures.source} is of "
+            f"{futures.date}; give the bars of that day, none, or a date"
+        )
     date = date or table.date or (futures.date if futures else None)
     if date is None:
-        raise ConfigError(f"{table.source}: no date in the file's name; name it like "
-                          f"market-day-2021-07-15.csv or give a date")
+        raise ConfigError(
+            f"{table.source}: no date in the file's name; name it like "
+            f"market-day-2021-07-15.csv or give a date"
+        )
     if not is_trading_day(date):
         raise ConfigError(f"{date} is no trading day (weekend or holiday); give another date")
     return date
@@ -160,36 +206,48 @@ def _chosen(table: MarketTable, symbols: Collection[str] | None) -> list[Listing
     wanted = sorted(listings if symbols is None else set(symbols))
     missing = [code for code in wanted if code not in listings]
     if missing:
-        raise ConfigError(f"{table.source} has no {', '.join(missing[:10])}; choose symbols that "
-                          f"are in the table")
+        raise ConfigError(
+            f"{table.source} has no {', '.join(missing[:10])}; choose symbols that are in the table"
+        )
     if not wanted:
-        raise ConfigError(f"no symbols chosen from {table.source}; give at least one, or none to "
-                          f"play all {len(listings)}")
+        raise ConfigError(
+            f"no symbols chosen from {table.source}; give at least one, or none to "
+            f"play all {len(listings)}"
+        )
     return [listings[code] for code in wanted]
 
 
-def _share_prints(table: MarketTable, listings: list[Listing], futures: FuturesTable | None,
-                  trades_max: int, hours: Hours,
-                  ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _share_prints(
+    table: MarketTable,
+    listings: list[Listing],
+    futures: FuturesTable | None,
+    trades_max: int,
+    hours: Hours,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many prints each stock and each bar gets."""
     volume = np.array([listing.volume_shares for listing in listings], np.int64)
-    least = np.array([prints_min(*listing.ohlc_e2) if listing.traded else 0
-                      for listing in listings], np.int64)
+    least = np.array(
+        [prints_min(*listing.ohlc_e2) if listing.traded else 0 for listing in listings], np.int64
+    )
     lots = volume // np.array([BOARDS[listing.venue].lot_shares for listing in listings], np.int64)
     bars = futures.bars if futures else ()
     bar_volume = np.array([bar.volume_contracts for bar in bars], np.int64)
     bar_least = np.array([prints_min(*bar.ohlc_e2) for bar in bars], np.int64)
     needed, bars_needed = int(least.sum()), int(bar_least.sum())
     if needed + bars_needed > trades_max:
-        raise ConfigError(f"trades_max is {trades_max}, but the prices of {table.source} need at "
-                          f"least {needed + bars_needed} prints; raise it or choose fewer symbols")
+        raise ConfigError(
+            f"trades_max is {trades_max}, but the prices of {table.source} need at "
+            f"least {needed + bars_needed} prints; raise it or choose fewer symbols"
+        )
     for_bars = min(max(bars_needed, int(trades_max * FUTURE_SHARE)), trades_max - needed)
     bar_most = bar_prints_max(futures, hours) if futures else bar_volume
-    bar_counts = allocate(for_bars if bars else 0, bar_least, bar_most,
-                          bar_volume.astype(np.float64))
+    bar_counts = allocate(
+        for_bars if bars else 0, bar_least, bar_most, bar_volume.astype(np.float64)
+    )
     root = np.sqrt(volume.astype(np.float64))
-    counts = allocate(trades_max - int(bar_counts.sum()), least, np.maximum(lots, least),
-                      root * np.sqrt(root))  # volume^0.75: large symbols have larger prints
+    counts = allocate(
+        trades_max - int(bar_counts.sum()), least, np.maximum(lots, least), root * np.sqrt(root)
+    )  # volume^0.75: large symbols have larger prints
     return counts, bar_counts
 
 
@@ -198,8 +256,16 @@ def _generator(seed: int, code: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *code.encode()])))
 
 
-def _play_stock(listing: Listing, count: int, hours: Hours, seed: int, day: int,
-                quotes_per_trade: float, foreign_interval_s: int, low_first: float) -> _Played:
+def _play_stock(
+    listing: Listing,
+    count: int,
+    hours: Hours,
+    seed: int,
+    day: int,
+    quotes_per_trade: float,
+    foreign_interval_s: int,
+    low_first: float,
+) -> _Played:
     """Plan one stock."""
     rng = _generator(seed, listing.code)
     product = identify(listing.code, listing.venue).product
@@ -207,44 +273,93 @@ def _play_stock(listing: Listing, count: int, hours: Hours, seed: int, day: int,
     ladder = build_ladder(listing.venue, product, day, listing.prior_close_e2, prices)
     lot = BOARDS[listing.venue].lot_shares
     style = Style(
-        lot=lot, spread=1 if count >= 60 else 1 + int(rng.random() * 3.0),
+        lot=lot,
+        spread=1 if count >= 60 else 1 + int(rng.random() * 3.0),
         quotes_per_trade=quotes_per_trade,
         depth_lots=max(2.0, 2.0 * listing.volume_shares / lot / max(count, 1)),
-        idle_rung=ladder.rung(listing.prior_close_e2), rung_count=ladder.prices_e2.size)
+        idle_rung=ladder.rung(listing.prior_close_e2),
+        rung_count=ladder.prices_e2.size,
+    )
     prints = stock_prints(rng, listing, ladder, hours, count, style, low_first)
     cap = flows.foreign_cap_shares(listing.volume_shares)
-    played = _finish(rng, listing.code, listing.venue, listing.venue.name, "N",
-                     listing.prior_close_e2, ladder, hours, prints, style, 1, cap)
+    played = _finish(
+        rng,
+        listing.code,
+        listing.venue,
+        listing.venue.name,
+        "N",
+        listing.prior_close_e2,
+        ladder,
+        hours,
+        prints,
+        style,
+        1,
+        cap,
+    )
     trades = played.tape.trades
-    foreign = flows.foreign_flow(rng, hours, played.trade_ms, trades, cap,
-                                 listing.prior_close_e2 // 100, foreign_interval_s)
+    foreign = flows.foreign_flow(
+        rng, hours, played.trade_ms, trades, cap, listing.prior_close_e2 // 100, foreign_interval_s
+    )
     odd_lots = None
     if listing.venue is Venue.HOSE:
-        odd_lots = flows.odd_lots(rng, played.trade_ms, trades, style.rung_count,
-                                  prints.continuous)
+        odd_lots = flows.odd_lots(rng, played.trade_ms, trades, style.rung_count, prints.continuous)
     return played._replace(foreign=foreign, odd_lots=odd_lots)
 
 
-def _play_future(code: str, futures: FuturesTable, counts: NDArray[np.int64], hours: Hours,
-                 seed: int, day: int, quotes_per_trade: float) -> _Played:
+def _play_future(
+    code: str,
+    futures: FuturesTable,
+    counts: NDArray[np.int64],
+    hours: Hours,
+    seed: int,
+    day: int,
+    quotes_per_trade: float,
+) -> _Played:
     """Plan the future: every bar shows exactly its four prices and its volume."""
     rng = _generator(seed, code)
     identity = identify(code, Venue.DERIVATIVES)
     bars = futures.bars
     published = tuple({price for bar in bars for price in bar.ohlc_e2})
     ladder = build_ladder(Venue.DERIVATIVES, identity.product, day, bars[0].open_e2, published)
-    style = Style(lot=1, spread=1, quotes_per_trade=quotes_per_trade,
-                  depth_lots=max(2.0, sum(bar.volume_contracts for bar in bars)
-                                 / max(int(counts.sum()), 1)),
-                  idle_rung=ladder.rung(bars[0].open_e2), rung_count=ladder.prices_e2.size)
+    style = Style(
+        lot=1,
+        spread=1,
+        quotes_per_trade=quotes_per_trade,
+        depth_lots=max(2.0, sum(bar.volume_contracts for bar in bars) / max(int(counts.sum()), 1)),
+        idle_rung=ladder.rung(bars[0].open_e2),
+        rung_count=ladder.prices_e2.size,
+    )
     prints = future_prints(rng, futures, counts, ladder, hours)
-    return _finish(rng, code, Venue.DERIVATIVES, Venue.DERIVATIVES.name, "Active",
-                   bars[0].open_e2, ladder, hours, prints, style, identity.value_multiplier, 0)
+    return _finish(
+        rng,
+        code,
+        Venue.DERIVATIVES,
+        Venue.DERIVATIVES.name,
+        "Active",
+        bars[0].open_e2,
+        ladder,
+        hours,
+        prints,
+        style,
+        identity.value_multiplier,
+        0,
+    )
 
 
-def _finish(rng: np.random.Generator, code: str, venue: Venue, wire_venue: str, status: str,
-            reference_e2: int, ladder: Ladder, hours: Hours, prints: Prints, style: Style,
-            multiplier_vnd: int, foreign_cap: int) -> _Played:
+def _finish(
+    rng: np.random.Generator,
+    code: str,
+    venue: Venue,
+    wire_venue: str,
+    status: str,
+    reference_e2: int,
+    ladder: Ladder,
+    hours: Hours,
+    prints: Prints,
+    style: Style,
+    multiplier_vnd: int,
+    foreign_cap: int,
+) -> _Played:
     """Put books around a symbol's prints and price them."""
     depth = depth_of(rng, style)
     tape = play(rng, hours, prints, style)
@@ -253,25 +368,44 @@ def _finish(rng: np.random.Generator, code: str, venue: Venue, wire_venue: str, 
     value = trades["price_e2"].astype(np.int64) * trades["volume"] * multiplier_vnd // 100
     trades["total_value_vnd"] = np.cumsum(value)
     instrument = Instrument(
-        code, venue, wire_venue, status, reference_e2, reference_e2, ladder, multiplier_vnd,
-        BOARDS[venue].shown_level_count, depth,
-        int(prints.rung[0]) if prints.rung.size else -1, foreign_cap)
+        code,
+        venue,
+        wire_venue,
+        status,
+        reference_e2,
+        reference_e2,
+        ladder,
+        multiplier_vnd,
+        BOARDS[venue].shown_level_count,
+        depth,
+        int(prints.rung[0]) if prints.rung.size else -1,
+        foreign_cap,
+    )
     changes = [span for span in hours.spans if span.phase is not Phase.PRE]
     jitter = rng.random(len(changes)) * _STATUS_JITTER_MS
     status_ms = np.array([span.start_s * 1000 for span in changes]) + jitter.astype(np.int64)
     sessions = np.array([SESSION_OF_PHASE[span.phase] for span in changes], np.uint8)
-    return _Played(instrument, tape, prints.time_ms,
-                   flows.pulses(trades, reference_e2, ladder.ceiling_e2, ladder.floor_e2),
-                   None, None, status_ms, sessions)
+    return _Played(
+        instrument,
+        tape,
+        prints.time_ms,
+        flows.pulses(trades, reference_e2, ladder.ceiling_e2, ladder.floor_e2),
+        None,
+        None,
+        status_ms,
+        sessions,
+    )
 
 
 def _indices(played: list[_Played], vn30: frozenset[str], bars: tuple[Bar, ...]) -> list[Index]:
     """Return the indices that have members in play."""
     indices = []
     for code, venue in _INDEX_VENUES.items():
-        members = [place for place, each in enumerate(played)
-                   if each.instrument.venue is venue
-                   and (code != "VN30" or each.instrument.code in vn30)]
+        members = [
+            place
+            for place, each in enumerate(played)
+            if each.instrument.venue is venue and (code != "VN30" or each.instrument.code in vn30)
+        ]
         if not members:
             continue
         prior = _PRIOR_E2[code]
@@ -287,9 +421,17 @@ def _vn30_prior_e2(played: list[_Played], members: list[int], last_e2: int) -> i
     return last_e2 * flows.RETURN_ONE // (flows.RETURN_ONE + gain)
 
 
-def _assemble(date: dt.date, seed: int, played: list[_Played], indices: list[Index],
-              hours: dict[Venue, Hours], index_interval_s: int, expected: dict[str, Listing],
-              code: str | None, bars: tuple[Bar, ...]) -> Day:
+def _assemble(
+    date: dt.date,
+    seed: int,
+    played: list[_Played],
+    indices: list[Index],
+    hours: dict[Venue, Hours],
+    index_interval_s: int,
+    expected: dict[str, Listing],
+    code: str | None,
+    bars: tuple[Bar, ...],
+) -> Day:
     """Merge all symbols in order of time."""
     merge = Merge()
     for place, each in enumerate(played):
@@ -305,10 +447,31 @@ def _assemble(date: dt.date, seed: int, played: list[_Played], indices: list[Ind
         trade_ms = np.concatenate([played[member].trade_ms for member in index.members])
         rows = np.concatenate([played[member].pulses for member in index.members])
         order = np.argsort(trade_ms, kind="stable")
-        merge.add(EventKind.INDEX, place, *flows.index_flow(
-            hours[_INDEX_VENUES[index.code]], index_interval_s, trade_ms[order], rows[order],
-            index.members.size, index.prior_e2))
+        merge.add(
+            EventKind.INDEX,
+            place,
+            *flows.index_flow(
+                hours[_INDEX_VENUES[index.code]],
+                index_interval_s,
+                trade_ms[order],
+                rows[order],
+                index.members.size,
+                index.prior_e2,
+            ),
+        )
     events, tables = merge.sorted()
-    return Day(date, seed, tuple(each.instrument for each in played), tuple(indices), events,
-               tables[EventKind.TRADE], tables[EventKind.QUOTE], tables[EventKind.FOREIGN],
-               tables[EventKind.INDEX], tables[EventKind.ODD_LOT], expected, code, bars)
+    return Day(
+        date,
+        seed,
+        tuple(each.instrument for each in played),
+        tuple(indices),
+        events,
+        tables[EventKind.TRADE],
+        tables[EventKind.QUOTE],
+        tables[EventKind.FOREIGN],
+        tables[EventKind.INDEX],
+        tables[EventKind.ODD_LOT],
+        expected,
+        code,
+        bars,
+    )

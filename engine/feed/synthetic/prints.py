@@ -19,8 +19,15 @@ _BOUNDARY_PRINTS_MAX: Final = 5
 _LATE_STAMP_MS: Final = 2_999.0  # prints of a boundary are stamped up to this late
 
 
-def stock_prints(rng: np.random.Generator, listing: Listing, ladder: Ladder, hours: Hours,
-                  count: int, style: Style, low_first: float) -> Prints:
+def stock_prints(
+    rng: np.random.Generator,
+    listing: Listing,
+    ladder: Ladder,
+    hours: Hours,
+    count: int,
+    style: Style,
+    low_first: float,
+) -> Prints:
     """Lay a stock's prints over its sessions."""
     if count == 0:
         return _no_prints()
@@ -30,16 +37,26 @@ def stock_prints(rng: np.random.Generator, listing: Listing, ladder: Ladder, hou
         late = min(1 + count // 250, 20)
     main = count - late
     takes_part = rng.random(2) < 0.3
-    before = int(hours.opening is not None and main > 1
-                 and bool(main >= _AUCTION_PRINTS_MIN or takes_part[0]))
-    at_close = int(hours.closing is not None and main > 1
-                   and bool(main >= _AUCTION_PRINTS_MIN or takes_part[1]))
+    before = int(
+        hours.opening is not None
+        and main > 1
+        and bool(main >= _AUCTION_PRINTS_MIN or takes_part[0])
+    )
+    at_close = int(
+        hours.closing is not None
+        and main > 1
+        and bool(main >= _AUCTION_PRINTS_MIN or takes_part[1])
+    )
     path = walk(rng, main, ohlc, spread=style.spread, low_first=low_first)
     rung, buys = path.rung, path.buys
     live = slice(before, main - at_close)
     middle_ms, buys[live], rung[live] = with_joined(
-        rng, hours.arrivals_ms(rng.random(main - before - at_close)), buys[live], rung[live],
-        path.fixed[live])
+        rng,
+        hours.arrivals_ms(rng.random(main - before - at_close)),
+        buys[live],
+        rung[live],
+        path.fixed[live],
+    )
     weights = 1.0 / (0.04 + rng.random(count))
     total = float(np.cumsum(weights)[-1])
     if before:
@@ -59,10 +76,14 @@ def stock_prints(rng: np.random.Generator, listing: Listing, ladder: Ladder, hou
         times.append(start + np.sort((rng.random(late) * (end - start)).astype(np.int64)))
         sessions.append(np.full(late, FeedSession.C, np.uint8))
     return Prints(
-        np.concatenate(times), np.append(rung, np.full(late, ohlc[3])),
+        np.concatenate(times),
+        np.append(rung, np.full(late, ohlc[3])),
         split_volume(weights, listing.volume_shares, style.lot),
-        np.append(buys, np.zeros(late, np.bool_)), np.concatenate(sessions), before,
-        at_close + late)
+        np.append(buys, np.zeros(late, np.bool_)),
+        np.concatenate(sessions),
+        before,
+        at_close + late,
+    )
 
 
 def _no_prints() -> Prints:
@@ -70,8 +91,13 @@ def _no_prints() -> Prints:
     return Prints(none, none, none, np.empty(0, np.bool_), np.empty(0, np.uint8), 0, 0)
 
 
-def future_prints(rng: np.random.Generator, futures: FuturesTable, counts: NDArray[np.int64],
-                   ladder: Ladder, hours: Hours) -> Prints:
+def future_prints(
+    rng: np.random.Generator,
+    futures: FuturesTable,
+    counts: NDArray[np.int64],
+    ladder: Ladder,
+    hours: Hours,
+) -> Prints:
     """Lay the future's prints bar by bar.
 
     A bar outside continuous matching holds what was stamped right at a boundary: the last prints
@@ -85,8 +111,10 @@ def future_prints(rng: np.random.Generator, futures: FuturesTable, counts: NDArr
     for place, (bar, count) in enumerate(zip(bars, counts.tolist(), strict=True)):
         start_ms = bar.start_s * 1000
         if not first_ms <= start_ms <= last_ms:
-            raise ConfigError(f"{futures.source}: a bar at {_clock(start_ms)} is outside the "
-                              f"future's matching, {_clock(first_ms)} to {_clock(last_ms)}")
+            raise ConfigError(
+                f"{futures.source}: a bar at {_clock(start_ms)} is outside the "
+                f"future's matching, {_clock(first_ms)} to {_clock(last_ms)}"
+            )
         end_ms = _end_ms(bars, place)
         path = walk(rng, count, _rungs(ladder, bar.ohlc_e2))
         before = int(start_ms == first_ms)
@@ -98,7 +126,8 @@ def future_prints(rng: np.random.Generator, futures: FuturesTable, counts: NDArr
         if window is not None:
             times = window[0] + (drawn * (window[1] - window[0])).astype(np.int64)
             times, buys[before:], rung[before:] = with_joined(
-                rng, times, buys[before:], rung[before:], path.fixed[before:])
+                rng, times, buys[before:], rung[before:], path.fixed[before:]
+            )
         elif start_ms == last_ms:
             times, after = np.full(count, start_ms), count
             session[:] = FeedSession.C
@@ -106,15 +135,26 @@ def future_prints(rng: np.random.Generator, futures: FuturesTable, counts: NDArr
             times = start_ms + (drawn * _LATE_STAMP_MS).astype(np.int64)
         session[:before] = FeedSession.ATO
         weights = 1.0 / (0.04 + rng.random(count))
-        parts.append(Prints(
-            np.concatenate([np.full(before, start_ms), times]), rung,
-            split_volume(weights, bar.volume_contracts, 1), buys, session, before, after))
+        parts.append(
+            Prints(
+                np.concatenate([np.full(before, start_ms), times]),
+                rung,
+                split_volume(weights, bar.volume_contracts, 1),
+                buys,
+                session,
+                before,
+                after,
+            )
+        )
     return Prints(
         np.concatenate([part.time_ms for part in parts]),
         np.concatenate([part.rung for part in parts]),
         np.concatenate([part.volume for part in parts]),
         np.concatenate([part.buys for part in parts]),
-        np.concatenate([part.session for part in parts]), parts[0].before, parts[-1].after)
+        np.concatenate([part.session for part in parts]),
+        parts[0].before,
+        parts[-1].after,
+    )
 
 
 def overlap(hours: Hours, start_ms: int, end_ms: int) -> Window | None:
@@ -132,7 +172,7 @@ def _clock(time_ms: int) -> str:
 
 def _end_ms(bars: tuple[Bar, ...], place: int) -> int:
     """Return where a bar ends: after fifteen minutes, or where the next one starts."""
-    ends_s = [bar.start_s for bar in bars[place + 1:place + 2]]
+    ends_s = [bar.start_s for bar in bars[place + 1 : place + 2]]
     return min([*ends_s, bars[place].start_s + BAR_S]) * 1000
 
 

@@ -21,22 +21,35 @@ X_TYPES: Final = frozenset({"X", "R", "MI", "F"})
 ALL_TYPES: Final = frozenset({"X", "X-QUOTE", "X-TRADE", "R", "MI", "F", "B", "OL"})
 
 SESSION_TEXT: Final = {code: "" if code is FeedSession.NONE else code.name for code in FeedSession}
-SIDE_TEXT: Final = {Side.UNKNOWN: "Unknown", Side.BUY: "BU", Side.SELL: "SD",
-                    Side.NEUTRAL: "Unknown"}
+SIDE_TEXT: Final = {
+    Side.UNKNOWN: "Unknown",
+    Side.BUY: "BU",
+    Side.SELL: "SD",
+    Side.NEUTRAL: "Unknown",
+}
 _SESSIONS: Final = [SESSION_TEXT[code] for code in FeedSession]
 _SIDES: Final = [SIDE_TEXT[code] for code in Side]
 # Plain integers: they compare faster than IntEnum members, and the loop compares a lot.
-QUOTE, TRADE, STATUS, FOREIGN, INDEX, SNAPSHOT = (int(kind) for kind in (
-    EventKind.QUOTE, EventKind.TRADE, EventKind.STATUS, EventKind.FOREIGN, EventKind.INDEX,
-    EventKind.SNAPSHOT))
+QUOTE, TRADE, STATUS, FOREIGN, INDEX, SNAPSHOT = (
+    int(kind)
+    for kind in (
+        EventKind.QUOTE,
+        EventKind.TRADE,
+        EventKind.STATUS,
+        EventKind.FOREIGN,
+        EventKind.INDEX,
+        EventKind.SNAPSHOT,
+    )
+)
 _CHUNK: Final = 16_384  # events turned into Python numbers at a time
 
 Message = tuple[int, str, str, bytes]
 Channels = Collection[str] | Mapping[str, Collection[str] | None]
 
 
-def iter_messages(day: Day, types: Channels = PAIR_TYPES,
-                  symbols: Collection[str] | None = None) -> Iterator[Message]:
+def iter_messages(
+    day: Day, types: Channels = PAIR_TYPES, symbols: Collection[str] | None = None
+) -> Iterator[Message]:
     """Render a day, message by message, in order of time.
 
     Parameters
@@ -61,16 +74,22 @@ def iter_messages(day: Day, types: Channels = PAIR_TYPES,
     ValueError
         An unknown message type.
     """
-    wanted = {name: None if codes is None else frozenset(code.upper() for code in codes)
-              for name, codes in _by_type(types, symbols).items()}
+    wanted = {
+        name: None if codes is None else frozenset(code.upper() for code in codes)
+        for name, codes in _by_type(types, symbols).items()
+    }
     unknown = wanted.keys() - ALL_TYPES
     if unknown:
         raise ValueError(f"no such message type: {', '.join(sorted(unknown))}")
     return _render(day, wanted)
 
 
-def frames(day: Day, messages_per_frame: int = 1, types: Channels = PAIR_TYPES,
-           symbols: Collection[str] | None = None) -> Iterator[tuple[int, bytes]]:
+def frames(
+    day: Day,
+    messages_per_frame: int = 1,
+    types: Channels = PAIR_TYPES,
+    symbols: Collection[str] | None = None,
+) -> Iterator[tuple[int, bytes]]:
     """Render a day as SignalR data frames.
 
     Parameters
@@ -108,14 +127,18 @@ def frame(number: int, messages: list[bytes]) -> bytes:
     return b'{"C":"d-8F1AB453-B,%X|C,0|D,1|E,0","M":[%b]}' % (number, b",".join(messages))
 
 
-def _by_type(types: Channels, symbols: Collection[str] | None,
-             ) -> dict[str, Collection[str] | None]:
+def _by_type(
+    types: Channels,
+    symbols: Collection[str] | None,
+) -> dict[str, Collection[str] | None]:
     """Return what is wanted of each type, `symbols` applied to all."""
     asked = types if isinstance(types, Mapping) else dict.fromkeys(types)
     if symbols is None:
         return dict(asked)
-    return {name: symbols if codes is None else set(codes) & set(symbols)
-            for name, codes in asked.items()}
+    return {
+        name: symbols if codes is None else set(codes) & set(symbols)
+        for name, codes in asked.items()
+    }
 
 
 def _flags(codes: list[str], wanted: Mapping[str, frozenset[str] | None], name: str) -> list[bool]:
@@ -132,14 +155,15 @@ def _render(day: Day, wanted: Mapping[str, frozenset[str] | None]) -> Iterator[M
     faces = [StockFace(symbol, place, date) for place, symbol in enumerate(day.symbols)]
     index_faces = [IndexFace(index, date) for index in day.indices]
     x, quote, trade, status, foreign, bar, odd = (
-        _flags(codes, wanted, name) for name in ("X", "X-QUOTE", "X-TRADE", "F", "R", "B", "OL"))
+        _flags(codes, wanted, name) for name in ("X", "X-QUOTE", "X-TRADE", "F", "R", "B", "OL")
+    )
     index = _flags([each.code for each in day.indices], wanted, "MI")
     for events in _needed(day, wanted):
-        quotes, trades, foreigns, values, odd_lots = (
-            _cells(day, each, events) for each in COLUMNS)
+        quotes, trades, foreigns, values, odd_lots = (_cells(day, each, events) for each in COLUMNS)
         for time_ms, symbol, kind, session in zip(
-                *(events[name].tolist() for name in ("time_ms", "symbol", "kind", "session")),
-                strict=True):
+            *(events[name].tolist() for name in ("time_ms", "symbol", "kind", "session")),
+            strict=True,
+        ):
             now = clock(time_ms // 1000)
             phase = _SESSIONS[session]
             if kind == QUOTE:
@@ -148,19 +172,26 @@ def _render(day: Day, wanted: Mapping[str, frozenset[str] | None]) -> Iterator[M
                 if quote[symbol] or x[symbol]:
                     bids, asks = face.sides(row)
                     if x[symbol]:
-                        yield time_ms, "X", face.code, face.x_after_quote(
-                            now, phase, bids, asks, row[4])
+                        yield (
+                            time_ms,
+                            "X",
+                            face.code,
+                            face.x_after_quote(now, phase, bids, asks, row[4]),
+                        )
                     if quote[symbol]:
-                        yield time_ms, "X-QUOTE", face.code, (
-                            face.quote_template % (now, *asks, *bids, phase)).encode()
+                        yield (
+                            time_ms,
+                            "X-QUOTE",
+                            face.code,
+                            (face.quote_template % (now, *asks, *bids, phase)).encode(),
+                        )
             elif kind == TRADE:
                 row = next(trades)
                 face = faces[symbol]
                 if x[symbol]:
                     yield time_ms, "X", face.code, face.x_after_trade(now, phase, row)
                 if trade[symbol]:
-                    yield time_ms, "X-TRADE", face.code, face.trade(
-                        now, phase, row, _SIDES[row[4]])
+                    yield time_ms, "X-TRADE", face.code, face.trade(now, phase, row, _SIDES[row[4]])
                 if bar[symbol]:
                     yield time_ms, "B", face.code, face.bar(now, row)
             elif kind == STATUS:
@@ -173,23 +204,36 @@ def _render(day: Day, wanted: Mapping[str, frozenset[str] | None]) -> Iterator[M
             elif kind == INDEX:
                 row = next(values)
                 if index[symbol]:
-                    yield time_ms, "MI", index_faces[symbol].code, index_faces[symbol].value(
-                        now, phase, row)
+                    yield (
+                        time_ms,
+                        "MI",
+                        index_faces[symbol].code,
+                        index_faces[symbol].value(now, phase, row),
+                    )
             elif kind == SNAPSHOT:
                 if x[symbol]:
                     yield time_ms, "X", codes[symbol], faces[symbol].snapshot(now, phase)
             elif odd[symbol]:
-                yield time_ms, "OL", codes[symbol], faces[symbol].odd_lot(
-                    now, phase, next(odd_lots))
+                yield (
+                    time_ms,
+                    "OL",
+                    codes[symbol],
+                    faces[symbol].odd_lot(now, phase, next(odd_lots)),
+                )
             else:
                 next(odd_lots)
 
 
 # Which kinds of event a message type is made of.
 _KINDS: Final = {
-    "X": (EventKind.QUOTE, EventKind.TRADE, EventKind.SNAPSHOT), "X-QUOTE": (EventKind.QUOTE,),
-    "X-TRADE": (EventKind.TRADE,), "B": (EventKind.TRADE,), "F": (EventKind.STATUS,),
-    "R": (EventKind.FOREIGN,), "MI": (EventKind.INDEX,), "OL": (EventKind.ODD_LOT,),
+    "X": (EventKind.QUOTE, EventKind.TRADE, EventKind.SNAPSHOT),
+    "X-QUOTE": (EventKind.QUOTE,),
+    "X-TRADE": (EventKind.TRADE,),
+    "B": (EventKind.TRADE,),
+    "F": (EventKind.STATUS,),
+    "R": (EventKind.FOREIGN,),
+    "MI": (EventKind.INDEX,),
+    "OL": (EventKind.ODD_LOT,),
 }
 
 
@@ -199,7 +243,7 @@ def _needed(day: Day, wanted: Mapping[str, frozenset[str] | None]) -> Iterator[N
     for name in wanted:
         kinds[list(_KINDS[name])] = True
     for first in range(0, day.events.size, _CHUNK):
-        events = day.events[first:first + _CHUNK]
+        events = day.events[first : first + _CHUNK]
         chosen = events[kinds[events["kind"]]]
         if chosen.size:
             yield chosen
@@ -212,18 +256,53 @@ def _cells(day: Day, kind: EventKind, events: NDArray[np.void]) -> Iterator[tupl
     rows = events["row"][events["kind"] == kind]
     if rows.size == 0:
         return iter(())
-    stretch = table[rows[0]:int(rows[-1]) + 1]
+    stretch = table[rows[0] : int(rows[-1]) + 1]
     return zip(*(stretch[name].tolist() for name in COLUMNS[kind]), strict=True)
 
 
 COLUMNS: Final = {
-    EventKind.QUOTE: ("bid_rung", "bid_volume", "ask_rung", "ask_volume", "estimate_rung",
-                      "bid_depth", "ask_depth"),
-    EventKind.TRADE: ("rung", "volume", "high_rung", "low_rung", "side", "total_volume",
-                      "total_value_vnd"),
+    EventKind.QUOTE: (
+        "bid_rung",
+        "bid_volume",
+        "ask_rung",
+        "ask_volume",
+        "estimate_rung",
+        "bid_depth",
+        "ask_depth",
+    ),
+    EventKind.TRADE: (
+        "rung",
+        "volume",
+        "high_rung",
+        "low_rung",
+        "side",
+        "total_volume",
+        "total_value_vnd",
+    ),
     EventKind.FOREIGN: ("room", "buy_volume", "sell_volume", "buy_value_vnd", "sell_value_vnd"),
-    EventKind.INDEX: ("value_e2", "volume", "value_vnd", "advances", "unchanged", "declines",
-                      "ceilings", "floors", "put_through_volume", "put_through_value_vnd"),
-    EventKind.ODD_LOT: ("rung", "open_rung", "high_rung", "low_rung", "bid_rung", "ask_rung",
-                        "volume", "total_volume", "total_value_vnd", "bid_volume", "ask_volume"),
+    EventKind.INDEX: (
+        "value_e2",
+        "volume",
+        "value_vnd",
+        "advances",
+        "unchanged",
+        "declines",
+        "ceilings",
+        "floors",
+        "put_through_volume",
+        "put_through_value_vnd",
+    ),
+    EventKind.ODD_LOT: (
+        "rung",
+        "open_rung",
+        "high_rung",
+        "low_rung",
+        "bid_rung",
+        "ask_rung",
+        "volume",
+        "total_volume",
+        "total_value_vnd",
+        "bid_volume",
+        "ask_volume",
+    ),
 }

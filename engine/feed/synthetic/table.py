@@ -30,8 +30,16 @@ VOLUME_MAX: Final = LEVEL_VOLUME_MAX  # a day may be a single print, and a print
 VALUE_VND_MAX: Final = 2**53  # TotalVal is a double on the wire; beyond this it is not exact
 ROWS_MAX: Final = 60_000  # events name their symbol in 16 bits
 
-_TABLE_COLUMNS: Final = ("symbol", "exchange", "prior_close_vnd", "open_vnd", "high_vnd",
-                         "low_vnd", "close_vnd", "volume_shares")
+_TABLE_COLUMNS: Final = (
+    "symbol",
+    "exchange",
+    "prior_close_vnd",
+    "open_vnd",
+    "high_vnd",
+    "low_vnd",
+    "close_vnd",
+    "volume_shares",
+)
 _BAR_COLUMNS: Final = ("start", "open", "high", "low", "close", "volume_contracts")
 _DATE_IN_NAME: Final = re.compile(r"(?<![0-9])([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
 _CODE: Final = re.compile(rf"[A-Z0-9]{{1,{CODE_BYTES}}}")
@@ -129,8 +137,10 @@ def read_table(path: Path | str) -> MarketTable:
     for row in _rows(Path(path), _TABLE_COLUMNS):
         listing = _listing(row)
         if listing.code in line_of:
-            row.refuse("symbol", f"{listing.code} is already on line {line_of[listing.code]}; "
-                                 f"keep one of them")
+            row.refuse(
+                "symbol",
+                f"{listing.code} is already on line {line_of[listing.code]}; keep one of them",
+            )
         line_of[listing.code] = row.line
         listings.append(listing)
     if not listings:
@@ -139,8 +149,10 @@ def read_table(path: Path | str) -> MarketTable:
         raise ConfigError(f"{path}: {len(listings)} rows, the most we can play is {ROWS_MAX}")
     worth = sum(listing.volume_shares * listing.high_e2 // 100 for listing in listings)
     if worth > VALUE_VND_MAX // 2:  # an index adds put-through to it
-        raise ConfigError(f"{path}: all rows together are worth up to {worth} VND, the most an "
-                          f"index message can hold is {VALUE_VND_MAX // 2}")
+        raise ConfigError(
+            f"{path}: all rows together are worth up to {worth} VND, the most an "
+            f"index message can hold is {VALUE_VND_MAX // 2}"
+        )
     return MarketTable(str(path), _date_in_name(Path(path)), tuple(listings))
 
 
@@ -207,8 +219,9 @@ class _Row:
     def code(self, column: str) -> str:
         text = self.cells[column]
         if not _CODE.fullmatch(text):
-            self.refuse(column, f"{text!r} is no symbol; write 1 to {CODE_BYTES} capital letters "
-                                f"and digits")
+            self.refuse(
+                column, f"{text!r} is no symbol; write 1 to {CODE_BYTES} capital letters and digits"
+            )
         return text
 
     def whole(self, column: str, most: int) -> int:
@@ -259,14 +272,18 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[_Row]:
     header = [name.strip() for name in next(reader, [])]
     missing = [name for name in columns if name not in header]
     if missing:
-        raise ConfigError(f"{path}, line 1: the header lacks {', '.join(missing)}; it says "
-                          f"{', '.join(header) or 'nothing'}")
+        raise ConfigError(
+            f"{path}, line 1: the header lacks {', '.join(missing)}; it says "
+            f"{', '.join(header) or 'nothing'}"
+        )
     for cells in reader:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
-            raise ConfigError(f"{path}, line {reader.line_num}: {len(cells)} cells under a header "
-                              f"of {len(header)}; quote commas inside a name")
+            raise ConfigError(
+                f"{path}, line {reader.line_num}: {len(cells)} cells under a header "
+                f"of {len(header)}; quote commas inside a name"
+            )
         values = (cell.strip() for cell in cells)
         yield _Row(path, reader.line_num, dict(zip(header, values, strict=True)))
 
@@ -278,8 +295,10 @@ def _listing(row: _Row) -> Listing:
     if identify(code, WIRE_VENUES[exchange]).instrument is not Instrument.STOCK:
         row.refuse("symbol", f"{code} names an index or a future, not a stock")
     prior = row.whole("prior_close_vnd", PRICE_VND_MAX)
-    prices = {name: row.whole(name, PRICE_VND_MAX)
-              for name in ("open_vnd", "high_vnd", "low_vnd", "close_vnd")}
+    prices = {
+        name: row.whole(name, PRICE_VND_MAX)
+        for name in ("open_vnd", "high_vnd", "low_vnd", "close_vnd")
+    }
     volume = row.whole("volume_shares", VOLUME_MAX)
     if volume:  # without a trade the day's prices mean nothing, publishers fill in what they like
         row.check_range(prices)
@@ -289,14 +308,29 @@ def _listing(row: _Row) -> Listing:
         row.refuse("low_vnd", f"{code} traded {volume} shares at price 0")
     needed = prints_min(*prices.values())
     if needed > max(volume, 1):
-        row.refuse("volume_shares", f"{volume} shares cannot make {needed} prints, the fewest "
-                                    f"that show open, high, low and close")
+        row.refuse(
+            "volume_shares",
+            f"{volume} shares cannot make {needed} prints, the fewest "
+            f"that show open, high, low and close",
+        )
     if volume * prices["high_vnd"] > VALUE_VND_MAX:
-        row.refuse("volume_shares", f"{volume} shares at {prices['high_vnd']} VND are worth more "
-                                    f"than {VALUE_VND_MAX} VND, the most a message can hold")
+        row.refuse(
+            "volume_shares",
+            f"{volume} shares at {prices['high_vnd']} VND are worth more "
+            f"than {VALUE_VND_MAX} VND, the most a message can hold",
+        )
     open_, high, low, close = (price * 100 for price in prices.values())
-    return Listing(code, WIRE_VENUES[exchange], prior * 100, open_, high, low, close, volume,
-                   row.cells.get("name", ""))
+    return Listing(
+        code,
+        WIRE_VENUES[exchange],
+        prior * 100,
+        open_,
+        high,
+        low,
+        close,
+        volume,
+        row.cells.get("name", ""),
+    )
 
 
 def _bar(row: _Row, start: dt.datetime) -> Bar:
@@ -309,11 +343,17 @@ def _bar(row: _Row, start: dt.datetime) -> Bar:
         row.refuse("high", f"{row.cells['high']} points is more than {POINTS_MAX}")
     needed = prints_min(*prices.values())
     if volume and needed > volume:
-        row.refuse("volume_contracts", f"{volume} contracts cannot make {needed} prints, the "
-                                       f"fewest that show open, high, low and close")
+        row.refuse(
+            "volume_contracts",
+            f"{volume} contracts cannot make {needed} prints, the "
+            f"fewest that show open, high, low and close",
+        )
     if volume * prices["high"] * 1_000 > VALUE_VND_MAX:
-        row.refuse("volume_contracts", f"{volume} contracts at {row.cells['high']} points are "
-                                       f"worth more than {VALUE_VND_MAX} VND")
+        row.refuse(
+            "volume_contracts",
+            f"{volume} contracts at {row.cells['high']} points are "
+            f"worth more than {VALUE_VND_MAX} VND",
+        )
     second = start.hour * 3600 + start.minute * 60 + start.second
     return Bar(second, prices["open"], prices["high"], prices["low"], prices["close"], volume)
 

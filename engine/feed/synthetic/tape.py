@@ -64,8 +64,13 @@ class Style(NamedTuple):
     rung_count: int
 
 
-def with_joined(rng: np.random.Generator, time_ms: Ints, buys: Bools, rung: Ints, fixed: Bools,
-                ) -> tuple[Ints, Bools, Ints]:
+def with_joined(
+    rng: np.random.Generator,
+    time_ms: Ints,
+    buys: Bools,
+    rung: Ints,
+    fixed: Bools,
+) -> tuple[Ints, Bools, Ints]:
     """Let some prints follow their predecessor within its second, at its price and side.
 
     One large order takes several resting ones: that is why seconds are no keys on a real tape
@@ -102,27 +107,44 @@ def play(rng: np.random.Generator, hours: Hours, prints: Prints, style: Style) -
     count = 6 + min(60, prints.rung.size // 20)
     traded = prints.rung.size > 0
     if hours.opening is not None:
-        parts.insert(0, _auction_books(rng, hours.opening, first, count, FeedSession.ATO, -3,
-                                       style, traded=traded))
+        parts.insert(
+            0,
+            _auction_books(
+                rng, hours.opening, first, count, FeedSession.ATO, -3, style, traded=traded
+            ),
+        )
     last_key = 2 * bid.size + 2
     if hours.closing is not None:
         call = (hours.closing[0] + AFTER_AUCTION_MS, hours.closing[1])  # after late stamps
-        parts.append(_auction_books(rng, call, last, count, FeedSession.ATC, last_key, style,
-                                    traded=traded))
+        parts.append(
+            _auction_books(rng, call, last, count, FeedSession.ATC, last_key, style, traded=traded)
+        )
     end_ms = max(hours.windows[-1][1], hours.closing[1] if hours.closing else 0)
     parts.append(_final_book(rng, end_ms + _FINAL_QUOTE_DELAY_MS, last, last_key + 2, style))
-    trade_key = np.concatenate([
-        np.full(prints.before, -2), 2 * np.arange(bid.size) + 1,
-        # the closing print itself, then the final book, then what matches after the close
-        np.where(prints.time_ms[prints.rung.size - prints.after:] <= end_ms,
-                 last_key + 1, last_key + 3)])
+    trade_key = np.concatenate(
+        [
+            np.full(prints.before, -2),
+            2 * np.arange(bid.size) + 1,
+            # the closing print itself, then the final book, then what matches after the close
+            np.where(
+                prints.time_ms[prints.rung.size - prints.after :] <= end_ms,
+                last_key + 1,
+                last_key + 3,
+            ),
+        ]
+    )
     key = np.concatenate([*(part.key for part in parts), trade_key])
     time_ms = np.concatenate([*(part.time_ms for part in parts), prints.time_ms])
     session = np.concatenate([*(part.session for part in parts), prints.session])
     order = np.argsort(key, kind="stable")
     is_trade = order >= key.size - prints.rung.size
-    return Tape(time_ms[order], session[order], is_trade, _trades(rng, prints),
-                np.concatenate([part.quotes for part in parts]))
+    return Tape(
+        time_ms[order],
+        session[order],
+        is_trade,
+        _trades(rng, prints),
+        np.concatenate([part.quotes for part in parts]),
+    )
 
 
 class _Books(NamedTuple):
@@ -134,8 +156,9 @@ class _Books(NamedTuple):
     quotes: NDArray[np.void]
 
 
-def _continuous_books(rng: np.random.Generator, hours: Hours, prints: Prints, bid: Ints,
-                      style: Style) -> _Books:
+def _continuous_books(
+    rng: np.random.Generator, hours: Hours, prints: Prints, bid: Ints, style: Style
+) -> _Books:
     """Strew quotes into the gaps between the continuous prints.
 
     The gap before a print ends with the book that print hits. Gap m, after the last print, keeps
@@ -148,9 +171,12 @@ def _continuous_books(rng: np.random.Generator, hours: Hours, prints: Prints, bi
     wanted = int(12.0 + style.quotes_per_trade * m) - int(needed.sum())
     extra = max(wanted, 0)
     near, anytime = extra // 2, extra - extra // 2
-    gaps = np.concatenate([
-        (rng.random(near) * (m + 1)).astype(np.int64),
-        np.searchsorted(time_ms, hours.arrivals_ms(rng.random(anytime)), side="right")])
+    gaps = np.concatenate(
+        [
+            (rng.random(near) * (m + 1)).astype(np.int64),
+            np.searchsorted(time_ms, hours.arrivals_ms(rng.random(anytime)), side="right"),
+        ]
+    )
     counts = needed + np.bincount(gaps, minlength=m + 1)
     gap = np.repeat(np.arange(m + 1), counts)
     total = gap.size
@@ -182,8 +208,17 @@ def _raise_volume(level: NDArray[np.int32], by: Ints) -> None:
     level[...] = np.where(level > 0, np.minimum(level + by, _VOLUME_MAX), 0)
 
 
-def _auction_books(rng: np.random.Generator, call: Window, price: int, count: int,
-                   session: FeedSession, key: int, style: Style, *, traded: bool) -> _Books:
+def _auction_books(
+    rng: np.random.Generator,
+    call: Window,
+    price: int,
+    count: int,
+    session: FeedSession,
+    key: int,
+    style: Style,
+    *,
+    traded: bool,
+) -> _Books:
     """Return books of a call, at concrete prices (ssi-wire 4.2): apart, equal or crossed."""
     times = np.sort(rng.random(count) * (call[1] - call[0])).astype(np.int64) + call[0]
     near = np.floor(rng.random(count) * 3.0).astype(np.int64) - 1
@@ -194,8 +229,9 @@ def _auction_books(rng: np.random.Generator, call: Window, price: int, count: in
     return _Books(np.full(count, key), times, np.full(count, session, np.uint8), quotes)
 
 
-def _final_book(rng: np.random.Generator, time_ms: int, price: int, key: int,
-                style: Style) -> _Books:
+def _final_book(
+    rng: np.random.Generator, time_ms: int, price: int, key: int, style: Style
+) -> _Books:
     """Return the book that stays after the close."""
     bid = np.array([price - 1 if rng.random() < 0.5 else price], np.int64)
     quotes = _books_at(rng, bid, bid + style.spread, style)

@@ -18,8 +18,14 @@ class Walk(NamedTuple):
     fixed: NDArray[np.bool_]  # prints that carry the open, high, low or close
 
 
-def walk(rng: np.random.Generator, count: int, ohlc: tuple[int, int, int, int], *,
-         spread: int = 1, low_first: float = 0.5) -> Walk:
+def walk(
+    rng: np.random.Generator,
+    count: int,
+    ohlc: tuple[int, int, int, int],
+    *,
+    spread: int = 1,
+    low_first: float = 0.5,
+) -> Walk:
     """Walk from the open to the close, touching high and low and never leaving them.
 
     A bridge of small random steps carries the best bid from anchor to anchor; each print is at
@@ -54,8 +60,9 @@ def walk(rng: np.random.Generator, count: int, ohlc: tuple[int, int, int, int], 
     return Walk(rung, buys, fixed)
 
 
-def _anchors(rng: np.random.Generator, count: int, ohlc: tuple[int, int, int, int],
-             low_first: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _anchors(
+    rng: np.random.Generator, count: int, ohlc: tuple[int, int, int, int], low_first: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return ascending positions (first and last included) and the rungs they must show."""
     open_, high, low, close = ohlc
     inner = [rung for rung in (low, high) if rung not in (open_, close)]
@@ -95,7 +102,7 @@ def split_volume(weights: NDArray[np.float64], volume: int, lot: int) -> NDArray
     rest = volume - whole * lot
     pieces = np.full(count, lot, np.int64)
     pieces[whole:] = rest // broken
-    pieces[whole:whole + rest % broken] += 1
+    pieces[whole : whole + rest % broken] += 1
     return pieces
 
 
@@ -108,8 +115,9 @@ def _share_out(weights: NDArray[np.float64], total: int) -> NDArray[np.int64]:
     return shares
 
 
-def allocate(total: int, least: NDArray[np.int64], most: NDArray[np.int64],
-             weights: NDArray[np.float64]) -> NDArray[np.int64]:
+def allocate(
+    total: int, least: NDArray[np.int64], most: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.int64]:
     """Share out `total` prints: each symbol at least `least`, at most `most`, else by weight.
 
     The sum is at most `total` (which must cover all of `least`) and as near to it as whole
