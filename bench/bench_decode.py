@@ -26,13 +26,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from bench.cli import main
+from bench.cli import Size, main
 from engine.clock import ICT_OFFSET_S
 from engine.decode.decoder import OUT_SLOTS_MIN, Decoder
 from engine.decode.frames import FRAME_BYTES_MAX, FrameBatch
@@ -47,7 +47,6 @@ SEED = 20210715
 DAY = "14/08/2026"
 MIDNIGHT_S = 1_786_665_600 - ICT_OFFSET_S
 
-Size = Literal["small", "full"]
 SIZES: dict[str, dict[str, int]] = {
     "small": {"frames": 300, "rounds": 3, "oracle_frames": 300, "oracle_rounds": 1},
     # 15 MB of frames: no branch predictor learns them by heart

@@ -25,12 +25,12 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cli import report
+from bench.cli import Size, report
 from engine import segment
 from engine.jit import kernel
 from engine.ring import doorbell
@@ -52,7 +52,6 @@ WORD_MAX = 1 << 20  # sums of 2**30 slots still fit in 64 bits: exact with the J
 PARK_MS = 100
 WATCHDOG_S = 120.0
 
-Size = Literal["small", "full"]
 SIZES: dict[str, dict[str, int]] = {
     # 8,192 slots are 1.5 MB and stay in a core's L2; the default ring (50 MB) does not
     "small": {"round_slots": 8_192, "rounds": 3, "pings": 20, "capacity": 4_096, "batch": 1_024},

@@ -14,19 +14,17 @@ import random
 import statistics
 import sys
 from time import perf_counter_ns
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cli import main
+from bench.cli import Size, main
 from engine.schema.codes import FeedSession, Side, SlotFlag, SlotKind, Venue
 from engine.schema.slots import SLOT, Rows, rows_over
 from engine.shard.fold import Fold
 from engine.shard.stats import check_invariants
 from engine.shard.step import plan
-
-Size = Literal["small", "full"]
 
 SEED = 20210715
 SYMBOL_COUNT = 800

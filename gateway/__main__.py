@@ -20,13 +20,20 @@ def settings_of(run_dir: RunDir, config: Config, index: int, last_port: int) -> 
     """
     gateway = config.gateway
     return GatewaySettings(
-        endpoints=tuple((run_dir.delta_endpoint(shard), run_dir.snapshot_endpoint(shard))
-                        for shard in range(config.engine.shards)),
-        host=gateway.host, port=gateway.port + index if gateway.port else last_port,
-        symbols_max=config.engine.symbols_max, conflate_ms=gateway.conflate_ms,
-        heartbeat_ms=gateway.heartbeat_ms, client_budget_bytes=gateway.client_budget_bytes,
-        clients_max=gateway.clients_max, topics_max=gateway.topics_max,
-        lossless=config.engine.pace == "lossless")
+        endpoints=tuple(
+            (run_dir.delta_endpoint(shard), run_dir.snapshot_endpoint(shard))
+            for shard in range(config.engine.shards)
+        ),
+        host=gateway.host,
+        port=gateway.port + index if gateway.port else last_port,
+        symbols_max=config.engine.symbols_max,
+        conflate_ms=gateway.conflate_ms,
+        heartbeat_ms=gateway.heartbeat_ms,
+        client_budget_bytes=gateway.client_budget_bytes,
+        clients_max=gateway.clients_max,
+        topics_max=gateway.topics_max,
+        lossless=config.engine.pace == "lossless",
+    )
 
 
 def main() -> None:
@@ -47,8 +54,13 @@ def main() -> None:
         counters[0]["port"], counters[0]["heartbeat_ns"] = port, clock.now_ns()
 
     last_port = int(counters[0]["port"])
-    run(settings_of(run_dir, config, args.index, last_port), counters, clock, ready,
-        feed_state=lambda: FeedState(int(ingest[0]["feed_state"])))
+    run(
+        settings_of(run_dir, config, args.index, last_port),
+        counters,
+        clock,
+        ready,
+        feed_state=lambda: FeedState(int(ingest[0]["feed_state"])),
+    )
 
 
 if __name__ == "__main__":

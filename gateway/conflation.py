@@ -106,8 +106,9 @@ class Conflation:
             dirty[ids] = False
             last = self._last[code]
             prev, last[ids] = last[ids], self._mirror.seq[code][ids]
-            merged = (self._merged.take(ids)
-                      if code == TRADE.code and self._merged is not None else None)
+            merged = (
+                self._merged.take(ids) if code == TRADE.code and self._merged is not None else None
+            )
             found.append(Flush(code, ids, self._mirror.take(code, ids), prev, merged))
         return found
 
@@ -120,16 +121,22 @@ class Lag:
         self._prev: dict[int, NDArray[np.int64]] = {}
         self._merged: Merged | None = None
 
-    def mark(self, code: int, ids: NDArray[np.int64], prev: NDArray[np.int64],
-             merged: MergedPart | None = None) -> int:
+    def mark(
+        self,
+        code: int,
+        ids: NDArray[np.int64],
+        prev: NDArray[np.int64],
+        merged: MergedPart | None = None,
+    ) -> int:
         """Note keys that were not sent; return how many had been noted before."""
         mine = self._prev.get(code)
         if mine is None:
             mine = self._prev[code] = np.full(self._capacity, CLEAN, np.int64)
         before = mine[ids]
         # A requested state stays that; a key introduced anew needs no history.
-        mine[ids] = np.where((before != REQUESTED) & ((before == CLEAN) | (prev <= 0)),
-                             prev, before)
+        mine[ids] = np.where(
+            (before != REQUESTED) & ((before == CLEAN) | (prev <= 0)), prev, before
+        )
         if merged is not None:
             if self._merged is None:
                 self._merged = Merged(self._capacity)
@@ -155,7 +162,8 @@ class Lag:
             if not len(ids):
                 continue
             before, prev[ids] = prev[ids], CLEAN
-            merged = (self._merged.take(ids)
-                      if code == TRADE.code and self._merged is not None else None)
+            merged = (
+                self._merged.take(ids) if code == TRADE.code and self._merged is not None else None
+            )
             return Flush(code, ids, mirror.take(code, ids), before, merged)
         return None

@@ -31,8 +31,12 @@ class Directory:
     def learn(self, rows: NDArray[np.void]) -> NDArray[np.int64]:
         """Take rows of the `symbol` channel; return the ids that are new or changed their name."""
         changed = []
-        for symbol_id, code, multiplier in zip(rows["symbol_id"].tolist(), rows["code"].tolist(),
-                                               rows["value_multiplier"].tolist(), strict=True):
+        for symbol_id, code, multiplier in zip(
+            rows["symbol_id"].tolist(),
+            rows["code"].tolist(),
+            rows["value_multiplier"].tolist(),
+            strict=True,
+        ):
             self.multiplier[symbol_id] = multiplier
             if self.known[symbol_id]:
                 if self._codes[symbol_id] == code:

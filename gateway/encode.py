@@ -54,8 +54,15 @@ REQUESTED: Final = -2  # instead of a seq: the receiver asked for the state
 
 NOT_IN_DATA: Final = {"seq", "symbol_id", "updates"}
 WORDS: Final[dict[str, type[IntEnum]]] = {
-    "phase": Phase, "venue": Venue, "side": Side, "side_rule": SideRule, "side_exchange": Side,
-    "side_quote": Side, "side_tick": Side, "instrument": Instrument}
+    "phase": Phase,
+    "venue": Venue,
+    "side": Side,
+    "side_rule": SideRule,
+    "side_exchange": Side,
+    "side_quote": Side,
+    "side_tick": Side,
+    "instrument": Instrument,
+}
 FLAGS: Final[dict[str, type[IntFlag]]] = {"flags": DeltaFlag}
 PHASES: Final = [phase.name for phase in Phase]
 SIDES: Final = [side.name for side in Side]
@@ -113,8 +120,13 @@ class Codec:
         self._snap = '%s%s,"epoch":"%s","n":%s,' + data
         self._heads = _Texts(lambda i: f'{{"op":"d","ch":{ch_of(channel, i)},"seq":')
 
-    def frames(self, rows: NDArray[np.void], prev: NDArray[np.int64], epochs: list[str],
-               merged: MergedPart | None = None) -> list[str]:
+    def frames(
+        self,
+        rows: NDArray[np.void],
+        prev: NDArray[np.int64],
+        epochs: list[str],
+        merged: MergedPart | None = None,
+    ) -> list[str]:
         """Encode one frame per row.
 
         Parameters
@@ -141,30 +153,51 @@ class Codec:
         if first.all():
             return self._snaps(rows, prev, epochs, merged)
         later = ~first
-        snaps = iter(self._snaps(pick(rows, first), prev[first],
-                                 [e for e, f in zip(epochs, first.tolist(), strict=True) if f],
-                                 merged.select(first) if merged else None))
-        deltas = iter(self._deltas(pick(rows, later), prev[later],
-                                   merged.select(later) if merged else None))
+        snaps = iter(
+            self._snaps(
+                pick(rows, first),
+                prev[first],
+                [e for e, f in zip(epochs, first.tolist(), strict=True) if f],
+                merged.select(first) if merged else None,
+            )
+        )
+        deltas = iter(
+            self._deltas(pick(rows, later), prev[later], merged.select(later) if merged else None)
+        )
         return [next(snaps) if is_first else next(deltas) for is_first in first.tolist()]
 
-    def _deltas(self, rows: NDArray[np.void], prev: NDArray[np.int64],
-                merged: MergedPart | None) -> list[str]:
+    def _deltas(
+        self, rows: NDArray[np.void], prev: NDArray[np.int64], merged: MergedPart | None
+    ) -> list[str]:
         n = _with_merged((rows["seq"] - prev).tolist(), merged)
         heads = map(self._heads.__getitem__, rows["symbol_id"].tolist())
-        values = zip(heads, rows["seq"].tolist(), n, *(column(rows) for column in self._columns),
-                     strict=True)
+        values = zip(
+            heads, rows["seq"].tolist(), n, *(column(rows) for column in self._columns), strict=True
+        )
         return [HEADERS[len(text)] + text for text in map(self._delta.__mod__, values)]
 
-    def _snaps(self, rows: NDArray[np.void], prev: NDArray[np.int64], epochs: list[str],
-               merged: MergedPart | None) -> list[str]:
+    def _snaps(
+        self,
+        rows: NDArray[np.void],
+        prev: NDArray[np.int64],
+        epochs: list[str],
+        merged: MergedPart | None,
+    ) -> list[str]:
         n = _with_merged(np.where(prev == REQUESTED, 0, rows["seq"]).tolist(), merged)
         # Not remembered per id: a symbol may get another id's code after an epoch change.
-        heads = [f'{{"op":"snap","ch":{ch_of(self.channel, i)},"topic":'
-                 f'{_string(self.channel.name + "." + self._directory.code(i))},"seq":'
-                 for i in rows["symbol_id"].tolist()]
-        values = zip(heads, rows["seq"].tolist(), epochs, n,
-                     *(column(rows) for column in self._columns), strict=True)
+        heads = [
+            f'{{"op":"snap","ch":{ch_of(self.channel, i)},"topic":'
+            f'{_string(self.channel.name + "." + self._directory.code(i))},"seq":'
+            for i in rows["symbol_id"].tolist()
+        ]
+        values = zip(
+            heads,
+            rows["seq"].tolist(),
+            epochs,
+            n,
+            *(column(rows) for column in self._columns),
+            strict=True,
+        )
         return [HEADERS[len(text)] + text for text in map(self._snap.__mod__, values)]
 
 
@@ -181,8 +214,10 @@ def _with_merged(n: list[int], merged: MergedPart | None) -> Iterable[object]:
     """Write `n` and, where a frame is news of several trades, their aggregates."""
     if merged is None:
         return n
-    return [f'{count},"merged":{text}' if count else "0"
-            for count, text in zip(n, _merged_texts(merged), strict=True)]
+    return [
+        f'{count},"merged":{text}' if count else "0"
+        for count, text in zip(n, _merged_texts(merged), strict=True)
+    ]
 
 
 def _merged_texts(part: MergedPart) -> list[str]:
@@ -192,21 +227,35 @@ def _merged_texts(part: MergedPart) -> list[str]:
         f'{{"count":{count},"open":{PRICES[open_]},"high":{PRICES[high]},"low":{PRICES[low]},'
         f'"volume_shares":{volume},"value_vnd":{value},"buy_volume_shares":{buy},'
         f'"sell_volume_shares":{sell},"missed_volume_shares":{missed}}}'
-        if count else '{"count":0}'
+        if count
+        else '{"count":0}'
         for count, open_, high, low, volume, value, buy, sell, missed in zip(
-            part.count.tolist(), part.open_e2.tolist(), part.high_e2.tolist(),
-            part.low_e2.tolist(), sums["volume"].tolist(), sums["value"].tolist(),
-            sums["buy"].tolist(), sums["sell"].tolist(), sums["missed"].tolist(), strict=True)]
+            part.count.tolist(),
+            part.open_e2.tolist(),
+            part.high_e2.tolist(),
+            part.low_e2.tolist(),
+            sums["volume"].tolist(),
+            sums["value"].tolist(),
+            sums["buy"].tolist(),
+            sums["sell"].tolist(),
+            sums["missed"].tolist(),
+            strict=True,
+        )
+    ]
 
 
 # --- the plan: dtype -> template members and the columns that fill them -----------------------
+
 
 def _plan(channel: Channel, directory: Directory) -> tuple[list[str], list[Column]]:
     """Derive the members of `data` and their columns from the channel's dtype."""
     members: list[str] = []
     columns: list[Column] = []
-    names = [name for name in channel.dtype.names or ()
-             if name not in NOT_IN_DATA and not name.startswith("reserved")]
+    names = [
+        name
+        for name in channel.dtype.names or ()
+        if name not in NOT_IN_DATA and not name.startswith("reserved")
+    ]
     done: set[str] = set()
 
     def member(column: Column, text: str) -> None:
@@ -243,10 +292,14 @@ def _plan(channel: Channel, directory: Directory) -> tuple[list[str], list[Colum
 def _scalar_column(name: str, dtype: np.dtype[Any]) -> tuple[Column, str]:
     """Return how one plain field is written, and under which name."""
     if dtype.kind == "S":
-        return lambda rows: [_string(v.decode("ascii", "backslashreplace"))
-                             for v in rows[name].tolist()], name
-    for suffix, public, texts in (("_e2", "", PRICES), ("exch_s", "exch_time", TIMES),
-                                  ("_day", "_date", DATES)):
+        return lambda rows: [
+            _string(v.decode("ascii", "backslashreplace")) for v in rows[name].tolist()
+        ], name
+    for suffix, public, texts in (
+        ("_e2", "", PRICES),
+        ("exch_s", "exch_time", TIMES),
+        ("_day", "_date", DATES),
+    ):
         if name.endswith(suffix):
             return _written_column(name, texts), re.sub(f"{suffix}$", public, name)
     return lambda rows: rows[name].tolist(), name
@@ -307,10 +360,12 @@ def _levels_column(price: str, volume: str) -> Column:
         prices, volumes = rows[price], rows[volume]
         used = (prices != 0) | (volumes != 0)
         depth = np.where(used.any(axis=1), LEVEL_COUNT - used[:, ::-1].argmax(axis=1), 0)
-        return ["[" + ",".join([f"[{PRICES[p]},{v}]" for p, v in
-                                zip(ps[:count], vs[:count], strict=True)]) + "]"
-                for ps, vs, count in zip(prices.tolist(), volumes.tolist(), depth.tolist(),
-                                         strict=True)]
+        return [
+            "["
+            + ",".join([f"[{PRICES[p]},{v}]" for p, v in zip(ps[:count], vs[:count], strict=True)])
+            + "]"
+            for ps, vs, count in zip(prices.tolist(), volumes.tolist(), depth.tolist(), strict=True)
+        ]
 
     return column
 
@@ -322,21 +377,36 @@ def _matrix_column(names: list[str]) -> Column:
     def column(rows: NDArray[np.void]) -> Iterable[object]:
         used = np.logical_or.reduce([rows[name] != 0 for name in names])
         at = np.nonzero(used)
-        cells = zip(*(index.tolist() for index in at), *(rows[name][at].tolist() for name in names),
-                    strict=True)
+        cells = zip(
+            *(index.tolist() for index in at),
+            *(rows[name][at].tolist() for name in names),
+            strict=True,
+        )
         found: list[dict[int, list[str]]] = [{} for _ in range(len(rows))]
         for row, phase, side, *values in cells:
             found[row].setdefault(phase, []).append(f'"{SIDES[side]}":{cell % tuple(values)}')
-        return ["{" + ",".join([f'"{PHASES[phase]}":{{{",".join(sides)}}}'
-                                for phase, sides in phases.items()]) + "}" for phases in found]
+        return [
+            "{"
+            + ",".join(
+                [f'"{PHASES[phase]}":{{{",".join(sides)}}}' for phase, sides in phases.items()]
+            )
+            + "}"
+            for phases in found
+        ]
 
     return column
 
 
 def _phase_column(name: str) -> Column:
     def column(rows: NDArray[np.void]) -> Iterable[object]:
-        return ["{" + ",".join([f'"{PHASES[phase]}":{value}' for phase, value in enumerate(values)
-                                if value]) + "}" for values in rows[name].tolist()]
+        return [
+            "{"
+            + ",".join(
+                [f'"{PHASES[phase]}":{value}' for phase, value in enumerate(values) if value]
+            )
+            + "}"
+            for values in rows[name].tolist()
+        ]
 
     return column
 
@@ -352,14 +422,21 @@ def _stats_ratios(rows: NDArray[np.void], multiplier: NDArray[np.int64]) -> list
     buys, sells = volumes[:, :, Side.BUY].sum(axis=1), volumes[:, :, Side.SELL].sum(axis=1)
     out = []
     for last, reference, value, volume, unit, buy, sell in zip(
-            rows["last_price_e2"].tolist(), rows["reference_price_e2"].tolist(),
-            rows["value_vnd"].tolist(), rows["volume_shares"].tolist(),
-            multiplier[rows["symbol_id"]].tolist(), buys.tolist(), sells.tolist(), strict=True):
+        rows["last_price_e2"].tolist(),
+        rows["reference_price_e2"].tolist(),
+        rows["value_vnd"].tolist(),
+        rows["volume_shares"].tolist(),
+        multiplier[rows["symbol_id"]].tolist(),
+        buys.tolist(),
+        sells.tolist(),
+        strict=True,
+    ):
         quoted = last > 0 and reference > 0
         vwap = repr(round(value / (volume * unit), 4)) if volume > 0 and unit > 0 else "null"
         change = price_text(last - reference) if quoted else "null"
         percent = repr(round(100 * (last - reference) / reference, 4)) if quoted else "null"
         ratio = repr(round(buy / (buy + sell), 6)) if buy + sell > 0 else "null"
-        out.append(f'"vwap":{vwap},"change":{change},"change_pct":{percent},'
-                   f'"active_buy_ratio":{ratio}')
+        out.append(
+            f'"vwap":{vwap},"change":{change},"change_pct":{percent},"active_buy_ratio":{ratio}'
+        )
     return out

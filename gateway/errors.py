@@ -38,5 +38,10 @@ RETRY: Final[dict[ErrorCode, Retry]] = {
 def error(code: ErrorCode, message: str, request_id: object = None) -> dict[str, object]:
     """Return an error frame as a dict."""
     head = {"op": "error"} if request_id is None else {"op": "error", "id": request_id}
-    return {**head, "code": int(code), "error": code.name.lower(), "message": message,
-            "retry": RETRY[code]}
+    return {
+        **head,
+        "code": int(code),
+        "error": code.name.lower(),
+        "message": message,
+        "retry": RETRY[code],
+    }

@@ -53,8 +53,17 @@ class Sink(Protocol):
 class Client:
     """One connection as the fan-out sees it."""
 
-    __slots__ = ("closed", "grace_bytes", "group", "heard_ns", "lags", "sink", "subscriptions",
-                 "told_ns", "warned")
+    __slots__ = (
+        "closed",
+        "grace_bytes",
+        "group",
+        "heard_ns",
+        "lags",
+        "sink",
+        "subscriptions",
+        "told_ns",
+        "warned",
+    )
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
@@ -145,8 +154,9 @@ class Fanout:
             if len(fresh):
                 self._take(channel, fresh, prev, now_ns)
 
-    def _take(self, channel: Channel, rows: NDArray[np.void], prev: NDArray[np.int64],
-              now_ns: int) -> None:
+    def _take(
+        self, channel: Channel, rows: NDArray[np.void], prev: NDArray[np.int64], now_ns: int
+    ) -> None:
         tally = self.tally
         tally.rows += len(rows)
         tally.latest_recv_ns = max(tally.latest_recv_ns, int(rows["recv_ns"].max()))
@@ -162,8 +172,7 @@ class Fanout:
             if keep.all():
                 self._batch.setdefault(channel.code, []).append((rows, prev))
             elif keep.any():
-                self._batch.setdefault(channel.code, []).append(
-                    (pick(rows, keep), prev[keep]))
+                self._batch.setdefault(channel.code, []).append((pick(rows, keep), prev[keep]))
         for conflation in self._conflations.values():
             conflation.note(channel, rows)
 
@@ -192,7 +201,8 @@ class Fanout:
             named = ids[watched[ids] & (self.mirror.seq[code][ids] > 0)]
             if len(named):
                 self._batch.setdefault(code, []).append(
-                    (self.mirror.take(code, named), np.zeros(len(named), np.int64)))
+                    (self.mirror.take(code, named), np.zeros(len(named), np.int64))
+                )
 
     def end_pass(self, now_ns: int) -> None:
         """Send mode all, and every interval that is due."""
@@ -209,14 +219,18 @@ class Fanout:
 
     def next_due_ns(self) -> int | None:
         """Return when `flush_due` has work next, None when never."""
-        return min((due for c in self._conflations.values() if (due := c.due_ns()) is not None),
-                   default=None)
+        return min(
+            (due for c in self._conflations.values() if (due := c.due_ns()) is not None),
+            default=None,
+        )
 
     def congested(self) -> bool:
         """Return whether a client in mode all has used half its budget (lossless replays wait)."""
-        return any(client.sink.buffered() > self._budget // 2 + client.grace_bytes
-                   for client in self.clients
-                   if client.group is not None and client.group.every and not client.closed)
+        return any(
+            client.sink.buffered() > self._budget // 2 + client.grace_bytes
+            for client in self.clients
+            if client.group is not None and client.group.every and not client.closed
+        )
 
     # --- client side ----------------------------------------------------------------------------
 
@@ -231,8 +245,14 @@ class Fanout:
             self._move(client, {}, now_ns)
             del self.clients[client]
 
-    def change(self, client: Client, subscriptions: Subscriptions, snapshot: frozenset[str],
-               reply: bytes, now_ns: int) -> None:
+    def change(
+        self,
+        client: Client,
+        subscriptions: Subscriptions,
+        snapshot: frozenset[str],
+        reply: bytes,
+        now_ns: int,
+    ) -> None:
         """Give a client other subscriptions.
 
         Parameters
@@ -307,8 +327,11 @@ class Fanout:
             prev = np.concatenate([prev for _, prev in batch[code]])
             joined.append((code, rows, prev, self._shared(code, rows, prev)))
         for group in self._groups.values():
-            pieces = [shared.select(group.every[code]) for code, _, _, shared in joined
-                      if code in group.every]
+            pieces = [
+                shared.select(group.every[code])
+                for code, _, _, shared in joined
+                if code in group.every
+            ]
             frames = sum(count for _, count in pieces)
             if not frames:
                 continue
@@ -318,30 +341,49 @@ class Fanout:
                     continue
                 buffered = client.sink.buffered()
                 if buffered > self._budget + client.grace_bytes:
-                    self._say_bye(client, group, [(code, rows, prev) for code, rows, prev, _
-                                                  in joined], now_ns)
+                    self._say_bye(
+                        client,
+                        group,
+                        [(code, rows, prev) for code, rows, prev, _ in joined],
+                        now_ns,
+                    )
                     continue
                 self.send(client, data, now_ns, frames)
                 if buffered > self._budget // 2 + client.grace_bytes and not client.warned:
                     client.warned = True
-                    self._tell(client, {"op": "warn", "code": SLOW_CONSUMER,
-                                        "reason": "slow_consumer", "buffered_bytes": buffered,
-                                        "budget_bytes": self._budget}, now_ns)
+                    self._tell(
+                        client,
+                        {
+                            "op": "warn",
+                            "code": SLOW_CONSUMER,
+                            "reason": "slow_consumer",
+                            "buffered_bytes": buffered,
+                            "budget_bytes": self._budget,
+                        },
+                        now_ns,
+                    )
 
     def _shared(self, code: int, rows: NDArray[np.void], prev: NDArray[np.int64]) -> _Shared:
-        return _Shared(rows["symbol_id"].astype(np.int64),
-                       lambda: self._codecs[code].frames(rows, prev, self._epochs(rows, prev)))
+        return _Shared(
+            rows["symbol_id"].astype(np.int64),
+            lambda: self._codecs[code].frames(rows, prev, self._epochs(rows, prev)),
+        )
 
     def _epochs(self, rows: NDArray[np.void], prev: NDArray[np.int64]) -> list[str]:
         """Return each row's epoch text, or nothing when no row needs it."""
         if (prev > 0).all():
             return []
-        return [self.mirror.epochs[shard] for shard in
-                self.mirror.shard[rows["symbol_id"]].tolist()]
+        return [
+            self.mirror.epochs[shard] for shard in self.mirror.shard[rows["symbol_id"]].tolist()
+        ]
 
-    def _say_bye(self, client: Client, group: Group,
-                 unsent: Sequence[tuple[int, NDArray[np.void], NDArray[np.int64]]],
-                 now_ns: int) -> None:
+    def _say_bye(
+        self,
+        client: Client,
+        group: Group,
+        unsent: Sequence[tuple[int, NDArray[np.void], NDArray[np.int64]]],
+        now_ns: int,
+    ) -> None:
         """Close a client in mode all that does not keep up, and say where to resume."""
         positions: dict[str, int] = {}
         for code, mask in group.every.items():
@@ -353,9 +395,17 @@ class Fanout:
                 topic = f"{CHANNELS[code].name}.{self.directory.code(symbol_id)}"
                 positions[topic] = int(seq[symbol_id])
         self.tally.slow_closed += 1
-        self._tell(client, {"op": "bye", "code": SLOW_CONSUMER, "reason": "slow_consumer",
-                            "retry": "reconnect",
-                            "resume": {"epoch": self.epoch(), "seq": positions}}, now_ns)
+        self._tell(
+            client,
+            {
+                "op": "bye",
+                "code": SLOW_CONSUMER,
+                "reason": "slow_consumer",
+                "retry": "reconnect",
+                "resume": {"epoch": self.epoch(), "seq": positions},
+            },
+            now_ns,
+        )
         client.closed = True
         client.sink.close(SLOW_CONSUMER, "slow_consumer")
 
@@ -380,8 +430,11 @@ class Fanout:
                         self._catch_up_at(client, conflation.interval_ms, now_ns)
                     continue
                 if data is None:  # encoded only if somebody can take it
-                    pieces = [part.select(masks[flush.code]) for flush, part in
-                              zip(flushes, shared, strict=True) if flush.code in masks]
+                    pieces = [
+                        part.select(masks[flush.code])
+                        for flush, part in zip(flushes, shared, strict=True)
+                        if flush.code in masks
+                    ]
                     data = "".join([text for text, _ in pieces]).encode("latin-1")
                     frames = sum(count for _, count in pieces)
                 if data:
@@ -393,10 +446,12 @@ class Fanout:
 
     def _maker(self, flush: Flush) -> Callable[[], list[str]]:
         return lambda: self._codecs[flush.code].frames(
-            flush.rows, flush.prev, self._epochs(flush.rows, flush.prev), flush.merged)
+            flush.rows, flush.prev, self._epochs(flush.rows, flush.prev), flush.merged
+        )
 
-    def _note_missed(self, client: Client, interval_ms: int, flushes: list[Flush],
-                     masks: Masks) -> None:
+    def _note_missed(
+        self, client: Client, interval_ms: int, flushes: list[Flush], masks: Masks
+    ) -> None:
         for flush in flushes:
             mask = masks.get(flush.code)
             keep = mask[flush.ids] if mask is not None else None
@@ -404,7 +459,8 @@ class Fanout:
                 continue
             merged = flush.merged.select(keep) if flush.merged is not None else None
             self.tally.conflated += self._lag(client, interval_ms).mark(
-                flush.code, flush.ids[keep], flush.prev[keep], merged)
+                flush.code, flush.ids[keep], flush.prev[keep], merged
+            )
 
     def _lag(self, client: Client, interval_ms: int) -> Lag:
         lag = client.lags.get(interval_ms)
@@ -491,8 +547,9 @@ class Fanout:
                 mask[ids] = True
         return owed
 
-    def _show(self, client: Client, group: Group, code: int, keys: NDArray[np.bool_],
-              now_ns: int) -> None:
+    def _show(
+        self, client: Client, group: Group, code: int, keys: NDArray[np.bool_], now_ns: int
+    ) -> None:
         """Send snaps of some keys of a channel: at once in mode all, else as fast as it reads."""
         every = group.every.get(code)
         if every is not None:
@@ -515,9 +572,18 @@ class Fanout:
 
     def _tell_gap(self, reason: str, frame: BusFrame, now_ns: int) -> None:
         """Tell subscribers that something was lost. Those who are far behind learn it by `n`."""
-        data = frame_bytes(orjson.dumps({
-            "op": "gap", "reason": reason, "shard": frame.shard, "epoch": str(frame.epoch),
-            "lost_frames": frame.lost_frames, "now_ns": now_ns}))
+        data = frame_bytes(
+            orjson.dumps(
+                {
+                    "op": "gap",
+                    "reason": reason,
+                    "shard": frame.shard,
+                    "epoch": str(frame.epoch),
+                    "lost_frames": frame.lost_frames,
+                    "now_ns": now_ns,
+                }
+            )
+        )
         for client in self.clients:
             if client.group is not None and client.sink.buffered() <= self._budget:
                 self.send(client, data, now_ns)

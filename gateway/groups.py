@@ -36,8 +36,11 @@ Signature = frozenset[tuple[str, int, Spec]]
 
 def signature(subscriptions: Subscriptions) -> Signature:
     """Return what makes two clients equal."""
-    return frozenset((topic, code, spec) for topic, specs in subscriptions.items()
-                     for code, spec in specs.items())
+    return frozenset(
+        (topic, code, spec)
+        for topic, specs in subscriptions.items()
+        for code, spec in specs.items()
+    )
 
 
 class Group:
@@ -77,8 +80,11 @@ class Group:
         for code, topics in self._topics.items():
             owner = owners(topics, directory)
             for index, (_, spec) in enumerate(topics):
-                masks = (self.every if spec.mode == "all"
-                         else self.conflated.setdefault(spec.interval_ms, {}))
+                masks = (
+                    self.every
+                    if spec.mode == "all"
+                    else self.conflated.setdefault(spec.interval_ms, {})
+                )
                 mine = owner == index
                 masks[code] = masks[code] | mine if code in masks else mine
 

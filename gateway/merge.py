@@ -25,7 +25,8 @@ class Merged:
         self.high_e2 = np.zeros(capacity, np.int64)
         self.low_e2 = np.full(capacity, NO_PRICE, np.int64)
         self.sums: dict[str, NDArray[np.int64]] = {
-            name: np.zeros(capacity, np.int64) for name in self.SUMS}
+            name: np.zeros(capacity, np.int64) for name in self.SUMS
+        }
 
     def add_trades(self, rows: NDArray[np.void]) -> None:
         """Add rows of the trade channel, in order."""
@@ -37,10 +38,13 @@ class Merged:
         np.add.at(self.count, ids, 1)
         np.maximum.at(self.high_e2, ids, price)
         np.minimum.at(self.low_e2, ids, price)
-        for name, values in (("volume", volume), ("value", rows["value_vnd"]),
-                             ("buy", np.where(side == Side.BUY, volume, 0)),
-                             ("sell", np.where(side == Side.SELL, volume, 0)),
-                             ("missed", rows["missed_volume_shares"])):
+        for name, values in (
+            ("volume", volume),
+            ("value", rows["value_vnd"]),
+            ("buy", np.where(side == Side.BUY, volume, 0)),
+            ("sell", np.where(side == Side.SELL, volume, 0)),
+            ("missed", rows["missed_volume_shares"]),
+        ):
             np.add.at(self.sums[name], ids, values)
 
     def add(self, ids: NDArray[np.int64], part: "MergedPart") -> None:
@@ -54,8 +58,13 @@ class Merged:
 
     def take(self, ids: NDArray[np.int64]) -> "MergedPart":
         """Return the aggregates of these ids and start them anew."""
-        part = MergedPart(self.count[ids], self.open_e2[ids], self.high_e2[ids], self.low_e2[ids],
-                          {name: values[ids] for name, values in self.sums.items()})
+        part = MergedPart(
+            self.count[ids],
+            self.open_e2[ids],
+            self.high_e2[ids],
+            self.low_e2[ids],
+            {name: values[ids] for name, values in self.sums.items()},
+        )
         self.clear(ids)
         return part
 
@@ -74,9 +83,14 @@ class MergedPart:
 
     __slots__ = ("count", "high_e2", "low_e2", "open_e2", "sums")
 
-    def __init__(self, count: NDArray[np.int64], open_e2: NDArray[np.int64],
-                 high_e2: NDArray[np.int64], low_e2: NDArray[np.int64],
-                 sums: dict[str, NDArray[np.int64]]) -> None:
+    def __init__(
+        self,
+        count: NDArray[np.int64],
+        open_e2: NDArray[np.int64],
+        high_e2: NDArray[np.int64],
+        low_e2: NDArray[np.int64],
+        sums: dict[str, NDArray[np.int64]],
+    ) -> None:
         self.count = count
         self.open_e2 = open_e2
         self.high_e2 = high_e2
@@ -85,5 +99,10 @@ class MergedPart:
 
     def select(self, mask: NDArray[np.bool_]) -> "MergedPart":
         """Return the part of the symbols a mask keeps."""
-        return MergedPart(self.count[mask], self.open_e2[mask], self.high_e2[mask],
-                          self.low_e2[mask], {n: v[mask] for n, v in self.sums.items()})
+        return MergedPart(
+            self.count[mask],
+            self.open_e2[mask],
+            self.high_e2[mask],
+            self.low_e2[mask],
+            {n: v[mask] for n, v in self.sums.items()},
+        )

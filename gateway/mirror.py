@@ -61,8 +61,9 @@ class Mirror:
         """Return copies of a channel's rows for these ids."""
         return pick(self.rows[code], ids)
 
-    def apply(self, channel: Channel, rows: NDArray[np.void], shard: int
-              ) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+    def apply(
+        self, channel: Channel, rows: NDArray[np.void], shard: int
+    ) -> tuple[NDArray[np.void], NDArray[np.int64]]:
         """Take what is newer than what is known.
 
         Parameters

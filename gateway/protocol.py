@@ -87,8 +87,9 @@ class _Refusal(Exception):
         self.code = code
 
 
-def step(conversation: Conversation, message: bytes, world: World, limits: Limits, now_ns: int
-         ) -> Step:
+def step(
+    conversation: Conversation, message: bytes, world: World, limits: Limits, now_ns: int
+) -> Step:
     """Answer one message.
 
     Parameters
@@ -113,8 +114,9 @@ def step(conversation: Conversation, message: bytes, world: World, limits: Limit
     request_id: object = None
     try:
         if conversation.window_messages > MESSAGES_PER_SECOND_MAX:
-            raise _Refusal(ErrorCode.RATE_LIMITED,
-                           f"more than {MESSAGES_PER_SECOND_MAX} messages in a second")
+            raise _Refusal(
+                ErrorCode.RATE_LIMITED, f"more than {MESSAGES_PER_SECOND_MAX} messages in a second"
+            )
         request = _request(message, limits)
         request_id = _request_id(request)
         done = _answer(conversation, request, request_id, world, limits, now_ns)
@@ -123,8 +125,12 @@ def step(conversation: Conversation, message: bytes, world: World, limits: Limit
         after = replace(conversation, errors_in_a_row=errors)
         if errors >= ERRORS_MAX:
             text = f"{errors} bad messages in a row, the last: {refusal}"
-            return Step(after, error(ErrorCode.RATE_LIMITED, text, request_id), bad=True,
-                        close=ErrorCode.RATE_LIMITED)
+            return Step(
+                after,
+                error(ErrorCode.RATE_LIMITED, text, request_id),
+                bad=True,
+                close=ErrorCode.RATE_LIMITED,
+            )
         return Step(after, error(refusal.code, str(refusal), request_id), bad=True)
     return replace(done, conversation=replace(done.conversation, errors_in_a_row=0))
 
@@ -138,8 +144,10 @@ def _count(conversation: Conversation, now_ns: int) -> Conversation:
 
 def _request(message: bytes, limits: Limits) -> dict[str, Any]:
     if len(message) > limits.message_bytes_max:
-        raise _Refusal(ErrorCode.TOO_LARGE, f"message of {len(message)} bytes, limit "
-                       f"{limits.message_bytes_max}")
+        raise _Refusal(
+            ErrorCode.TOO_LARGE,
+            f"message of {len(message)} bytes, limit {limits.message_bytes_max}",
+        )
     try:
         request = orjson.loads(message)
     except orjson.JSONDecodeError as failure:
@@ -158,17 +166,31 @@ def _request_id(request: dict[str, Any]) -> object:
     raise _Refusal(ErrorCode.BAD_REQUEST, f"id is an integer or up to {ID_CHARS_MAX} characters")
 
 
-def _answer(conversation: Conversation, request: dict[str, Any], request_id: object, world: World,
-            limits: Limits, now_ns: int) -> Step:
+def _answer(
+    conversation: Conversation,
+    request: dict[str, Any],
+    request_id: object,
+    world: World,
+    limits: Limits,
+    now_ns: int,
+) -> Step:
     op = request.get("op")
     head = {} if request_id is None else {"id": request_id}
     if op == "ping":
         return Step(conversation, {"op": "pong", **head, "now_ns": now_ns})
     if op == "list":
-        return Step(conversation, {"op": "list_ok", **head, "channels": channel_table(limits),
-                                   "topics": {topic: _granted(specs) for topic, specs in
-                                              conversation.subscriptions.items()},
-                                   "symbols": world.codes()})
+        return Step(
+            conversation,
+            {
+                "op": "list_ok",
+                **head,
+                "channels": channel_table(limits),
+                "topics": {
+                    topic: _granted(specs) for topic, specs in conversation.subscriptions.items()
+                },
+                "symbols": world.codes(),
+            },
+        )
     if op == "sub":
         return _subscribe(conversation, request, head, world, limits)
     if op == "unsub":
@@ -179,21 +201,35 @@ def _answer(conversation: Conversation, request: dict[str, Any], request_id: obj
 
 def channel_table(limits: Limits) -> dict[str, object]:
     """Return the channels a client may subscribe to, with their defaults."""
-    return {channel.name: {**_plain(_default(channel, limits)), "meaning": channel.meaning,
-                           "meaning_vi": channel.meaning_vi}
-            for channel in CHANNELS if channel.public}
+    return {
+        channel.name: {
+            **_plain(_default(channel, limits)),
+            "meaning": channel.meaning,
+            "meaning_vi": channel.meaning_vi,
+        }
+        for channel in CHANNELS
+        if channel.public
+    }
 
 
 def _topics(request: dict[str, Any]) -> list[str]:
     topics = request.get("topics")
-    if (not isinstance(topics, list) or not topics
-            or not all(isinstance(topic, str) for topic in topics)):
-        raise _Refusal(ErrorCode.BAD_REQUEST, "topics is a list of names such as \"trade.FPT\"")
+    if (
+        not isinstance(topics, list)
+        or not topics
+        or not all(isinstance(topic, str) for topic in topics)
+    ):
+        raise _Refusal(ErrorCode.BAD_REQUEST, 'topics is a list of names such as "trade.FPT"')
     return list(dict.fromkeys(topics))
 
 
-def _subscribe(conversation: Conversation, request: dict[str, Any], head: dict[str, object],
-               world: World, limits: Limits) -> Step:
+def _subscribe(
+    conversation: Conversation,
+    request: dict[str, Any],
+    head: dict[str, object],
+    world: World,
+    limits: Limits,
+) -> Step:
     wish = _wish(request, limits)
     snapshot = request.get("snapshot", True)
     if not isinstance(snapshot, bool):
@@ -214,13 +250,15 @@ def _subscribe(conversation: Conversation, request: dict[str, Any], head: dict[s
         if subscriptions.get(text) != specs:
             subscriptions[text] = specs
             changed.add(text)
-        granted[text] = _grant(topic, specs, world, names=not snapshot,
-                               since="since" in request)
+        granted[text] = _grant(topic, specs, world, names=not snapshot, since="since" in request)
     reply: dict[str, object] = {"op": "sub_ok", **head, "topics": granted}
     if refused:
         reply["err"] = refused
-    return Step(replace(conversation, subscriptions=subscriptions), reply,
-                frozenset(changed) if snapshot else frozenset())
+    return Step(
+        replace(conversation, subscriptions=subscriptions),
+        reply,
+        frozenset(changed) if snapshot else frozenset(),
+    )
 
 
 def _wish(request: dict[str, Any], limits: Limits) -> Spec | None:
@@ -228,8 +266,9 @@ def _wish(request: dict[str, Any], limits: Limits) -> Spec | None:
     mode, interval = request.get("mode"), request.get("interval_ms")
     if mode not in (None, "all", "conflate"):
         raise _Refusal(ErrorCode.BAD_REQUEST, "mode is all or conflate")
-    if interval is not None and (not isinstance(interval, int) or isinstance(interval, bool)
-                                 or interval < 0):
+    if interval is not None and (
+        not isinstance(interval, int) or isinstance(interval, bool) or interval < 0
+    ):
         raise _Refusal(ErrorCode.BAD_REQUEST, "interval_ms is an integer, 0 or more")
     if mode is None and interval is None:
         return None
@@ -254,30 +293,41 @@ def _granted(specs: Mapping[int, Spec]) -> dict[str, object]:
     return {"channels": {CHANNELS[code].name: _plain(spec) for code, spec in specs.items()}}
 
 
-def _grant(topic: Topic, specs: Mapping[int, Spec], world: World, *, names: bool, since: bool
-           ) -> dict[str, object]:
+def _grant(
+    topic: Topic, specs: Mapping[int, Spec], world: World, *, names: bool, since: bool
+) -> dict[str, object]:
     """Return a topic's entry in `sub_ok`."""
     entry = _granted(specs)
     if since:
         entry["recovered"] = False  # nothing is kept to replay from: complete or not at all
     if not topic.wildcard:
         channel = topic.channels[0]
-        return {"ch": ch_of(channel, world.symbol_id(topic.pattern)), **entry,
-                "seq": world.seq_of(channel, topic.pattern)}
+        return {
+            "ch": ch_of(channel, world.symbol_id(topic.pattern)),
+            **entry,
+            "seq": world.seq_of(channel, topic.pattern),
+        }
     codes = [code for code in world.codes() if code.startswith(topic.pattern)]
     entry["keys"] = len(codes) * len(topic.channels)
     if names:  # without snapshots nothing else would tell which `ch` is which
-        entry["names"] = {f"{channel.name}.{code}": ch_of(channel, world.symbol_id(code))
-                          for channel in topic.channels for code in codes}
+        entry["names"] = {
+            f"{channel.name}.{code}": ch_of(channel, world.symbol_id(code))
+            for channel in topic.channels
+            for code in codes
+        }
     return entry
 
 
-def _unsubscribe(conversation: Conversation, request: dict[str, Any], head: dict[str, object]
-                 ) -> Step:
+def _unsubscribe(
+    conversation: Conversation, request: dict[str, Any], head: dict[str, object]
+) -> Step:
     subscriptions = dict(conversation.subscriptions)
     gone = [topic for topic in _topics(request) if subscriptions.pop(topic, None) is not None]
-    missing = {topic: int(ErrorCode.UNKNOWN_TOPIC) for topic in cast("list[str]",
-               request["topics"]) if topic not in gone}
+    missing = {
+        topic: int(ErrorCode.UNKNOWN_TOPIC)
+        for topic in cast("list[str]", request["topics"])
+        if topic not in gone
+    }
     reply: dict[str, object] = {"op": "unsub_ok", **head, "topics": gone}
     if missing:
         reply["err"] = missing

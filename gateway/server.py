@@ -144,12 +144,22 @@ class Gateway:
         Asked at every heartbeat; None means nobody knows.
     """
 
-    def __init__(self, settings: GatewaySettings, counters: NDArray[np.void], clock: Clock,
-                 subscriber: Subscriber, feed_state: FeedStateSource) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        counters: NDArray[np.void],
+        clock: Clock,
+        subscriber: Subscriber,
+        feed_state: FeedStateSource,
+    ) -> None:
         self.settings = settings
         self.fanout = Fanout(settings.symbols_max, settings.client_budget_bytes)
-        self.limits = Limits(settings.topics_max, settings.message_bytes_max, settings.conflate_ms,
-                             settings.intervals_ms())
+        self.limits = Limits(
+            settings.topics_max,
+            settings.message_bytes_max,
+            settings.conflate_ms,
+            settings.intervals_ms(),
+        )
         self._cells = counters[0]
         self._clock = clock
         self._subscriber = subscriber
@@ -212,9 +222,14 @@ class Gateway:
     async def _bind(self) -> asyncio.Server:
         try:
             return await ws_create_server(
-                self._route, self.settings.host, self.settings.port, start_serving=False,
-                max_frame_size=HARD_FRAME_BYTES_MAX, logger_name="gateway",
-                read_buffer_init_size=8_192)
+                self._route,
+                self.settings.host,
+                self.settings.port,
+                start_serving=False,
+                max_frame_size=HARD_FRAME_BYTES_MAX,
+                logger_name="gateway",
+                read_buffer_init_size=8_192,
+            )
         except OSError as failure:
             raise self._cannot_listen(failure) from None
 
@@ -240,15 +255,23 @@ class Gateway:
     def _cannot_listen(self, failure: OSError) -> ConfigError:
         host, port = self.settings.host, self.settings.port
         if failure.errno == errno.EADDRINUSE:
-            return ConfigError(f"port {port} on {host} is taken: stop who listens there or set "
-                               "gateway.port")
+            return ConfigError(
+                f"port {port} on {host} is taken: stop who listens there or set gateway.port"
+            )
         return ConfigError(f"cannot listen on {host} port {port}: {failure.strerror}")
 
     async def _part(self) -> None:
         """Tell everybody, close, and wait a moment for the frames to leave."""
-        goodbye = frame_bytes(orjson.dumps({"op": "shutdown", "code": SERVICE_RESTART,
-                                            "reason": "the gateway is stopping",
-                                            "retry": "reconnect"}))
+        goodbye = frame_bytes(
+            orjson.dumps(
+                {
+                    "op": "shutdown",
+                    "code": SERVICE_RESTART,
+                    "reason": "the gateway is stopping",
+                    "retry": "reconnect",
+                }
+            )
+        )
         for client in list(self._connections):
             if not client.closed:
                 client.sink.write(goodbye)
@@ -367,8 +390,11 @@ class Gateway:
         self._heartbeats()
         for client, connection in self._connections.items():
             # Who does not read is not read from: it can queue no more replies and pongs.
-            if (connection.wire is not None and not client.closed
-                    and client.sink.buffered() > self.settings.client_budget_bytes):
+            if (
+                connection.wire is not None
+                and not client.closed
+                and client.sink.buffered() > self.settings.client_budget_bytes
+            ):
                 connection.wire.pause_reading()
 
     def _heartbeats(self) -> None:
@@ -382,9 +408,17 @@ class Gateway:
             busy = now_ns - client.told_ns >= max(LOAD_HEARTBEAT_NS, idle_ns)
             if (silent or busy or news) and not client.closed and not client.sink.buffered():
                 if data is None:
-                    data = frame_bytes(orjson.dumps(heartbeat(
-                        state, self.fanout.epoch(), self.fanout.tally.latest_exch_s,
-                        self._lag_ns, now_ns)))
+                    data = frame_bytes(
+                        orjson.dumps(
+                            heartbeat(
+                                state,
+                                self.fanout.epoch(),
+                                self.fanout.tally.latest_exch_s,
+                                self._lag_ns,
+                                now_ns,
+                            )
+                        )
+                    )
                 client.told_ns = now_ns
                 self.fanout.send(client, data, now_ns)
 
@@ -418,7 +452,8 @@ class Gateway:
         if "upgrade" in words:
             request.headers["Connection"] = "upgrade"
         return WSUpgradeResponseWithListener(
-            _response(verdict), _Connection(self) if verdict.status == 101 else None)
+            _response(verdict), _Connection(self) if verdict.status == 101 else None
+        )
 
     def connected(self, connection: _Connection, transport: WSTransport) -> None:
         """Greet a new connection, or turn it away when there are too many."""
@@ -440,9 +475,22 @@ class Gateway:
         self._connections[client] = connection
         self.fanout.add(client)
         self._cells["clients"] = len(self._connections)
-        self.fanout.send(client, frame_bytes(orjson.dumps(hello(
-            self.settings, self.limits, self.fanout.epoch(), self._feed_state(),
-            self.fanout.tally.latest_exch_s, now_ns))), now_ns)
+        self.fanout.send(
+            client,
+            frame_bytes(
+                orjson.dumps(
+                    hello(
+                        self.settings,
+                        self.limits,
+                        self.fanout.epoch(),
+                        self._feed_state(),
+                        self.fanout.tally.latest_exch_s,
+                        now_ns,
+                    )
+                )
+            ),
+            now_ns,
+        )
 
     def said(self, connection: _Connection, message: bytes) -> None:
         """Answer one message of a client."""
@@ -457,8 +505,9 @@ class Gateway:
         if done.conversation.subscriptions == before:
             self.fanout.send(client, reply, now_ns)
         else:
-            self.fanout.change(client, done.conversation.subscriptions, done.snapshot, reply,
-                               now_ns)
+            self.fanout.change(
+                client, done.conversation.subscriptions, done.snapshot, reply, now_ns
+            )
             self._cells["subscriptions"] += len(done.conversation.subscriptions) - len(before)
             self._arm_flush()
         if done.close is not None:
@@ -507,7 +556,8 @@ def _response(verdict: Verdict) -> WSUpgradeResponse:
     elif verdict.status == 200:
         answer = WSUpgradeResponse.create_ok_response(verdict.body, verdict.headers)
     else:
-        answer = WSUpgradeResponse.create_error_response(verdict.status, verdict.body,
-                                                         verdict.headers)
+        answer = WSUpgradeResponse.create_error_response(
+            verdict.status, verdict.body, verdict.headers
+        )
     assert isinstance(answer, WSUpgradeResponse)
     return answer

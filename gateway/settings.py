@@ -47,11 +47,14 @@ class GatewaySettings:
             A public address (there are no tokens yet), or a mirror larger than `ch` can number.
         """
         if not is_loopback(self.host):
-            raise ConfigError(f"gateway.host is {self.host!r}: only loopback is allowed until "
-                              "clients can prove who they are; use 127.0.0.1 or ::1")
+            raise ConfigError(
+                f"gateway.host is {self.host!r}: only loopback is allowed until "
+                "clients can prove who they are; use 127.0.0.1 or ::1"
+            )
         if not 1 < self.symbols_max <= 1 << CH_SYMBOL_BITS:
-            raise ConfigError(f"symbols_max is {self.symbols_max}, allowed 2 to "
-                              f"{1 << CH_SYMBOL_BITS}")
+            raise ConfigError(
+                f"symbols_max is {self.symbols_max}, allowed 2 to {1 << CH_SYMBOL_BITS}"
+            )
         if not self.endpoints:
             raise ConfigError("the gateway was given no shard to follow")
 

@@ -36,28 +36,54 @@ def feed(state: FeedState | None) -> dict[str, str]:
     return {"state": "unknown" if state is None else state.name.lower()}
 
 
-def hello(settings: GatewaySettings, limits: Limits, epoch: str, state: FeedState | None,
-          latest_exch_s: NDArray[np.uint32], now_ns: int) -> dict[str, object]:
+def hello(
+    settings: GatewaySettings,
+    limits: Limits,
+    epoch: str,
+    state: FeedState | None,
+    latest_exch_s: NDArray[np.uint32],
+    now_ns: int,
+) -> dict[str, object]:
     """Return the first frame of every connection."""
     return {
-        "op": "hello", "v": PROTOCOL_VERSION, "epoch": epoch, "schema": SCHEMA_ID,
-        "session": sessions(latest_exch_s), "feed": feed(state),
-        "limits": {"topics": limits.topics_max, "message_bytes": limits.message_bytes_max,
-                   "connections": settings.clients_max,
-                   "budget_bytes": settings.client_budget_bytes,
-                   "intervals_ms": list(limits.intervals_ms)},
-        "conflate_ms": settings.conflate_ms, "heartbeat_ms": settings.heartbeat_ms,
-        "now_ns": now_ns}
+        "op": "hello",
+        "v": PROTOCOL_VERSION,
+        "epoch": epoch,
+        "schema": SCHEMA_ID,
+        "session": sessions(latest_exch_s),
+        "feed": feed(state),
+        "limits": {
+            "topics": limits.topics_max,
+            "message_bytes": limits.message_bytes_max,
+            "connections": settings.clients_max,
+            "budget_bytes": settings.client_budget_bytes,
+            "intervals_ms": list(limits.intervals_ms),
+        },
+        "conflate_ms": settings.conflate_ms,
+        "heartbeat_ms": settings.heartbeat_ms,
+        "now_ns": now_ns,
+    }
 
 
-def heartbeat(state: FeedState | None, epoch: str, latest_exch_s: NDArray[np.uint32],
-              lag_ns: int | None, now_ns: int) -> dict[str, object]:
+def heartbeat(
+    state: FeedState | None,
+    epoch: str,
+    latest_exch_s: NDArray[np.uint32],
+    lag_ns: int | None,
+    now_ns: int,
+) -> dict[str, object]:
     """Return a heartbeat: feed state, sessions, newest exchange time, lag.
 
     `lag_ns` is how long after our receipt of a message its deltas reached this gateway, as last
     measured; null before the first.
     """
     newest = int(latest_exch_s.max())
-    return {"op": "heartbeat", "now_ns": now_ns, "epoch": epoch, "feed": feed(state),
-            "session": sessions(latest_exch_s), "exch_time": iso_ict(newest) if newest else None,
-            "lag_ns": lag_ns}
+    return {
+        "op": "heartbeat",
+        "now_ns": now_ns,
+        "epoch": epoch,
+        "feed": feed(state),
+        "session": sessions(latest_exch_s),
+        "exch_time": iso_ict(newest) if newest else None,
+        "lag_ns": lag_ns,
+    }

@@ -54,8 +54,11 @@ def judge(path: bytes, headers: Mapping[str, str]) -> Verdict:
 
 
 def _no(status: int, text: str, headers: Mapping[str, str] | None = None) -> Verdict:
-    return Verdict(status, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})},
-                   text.encode() + b"\n")
+    return Verdict(
+        status,
+        {"Content-Type": "text/plain; charset=utf-8", **(headers or {})},
+        text.encode() + b"\n",
+    )
 
 
 def _same_origin(origin: str | None, host: str) -> bool:

@@ -21,9 +21,14 @@ def _nobody_knows() -> FeedState | None:
     return None
 
 
-def run(settings: GatewaySettings, counters: NDArray[np.void], clock: Clock,
-        ready: Callable[[int], None], *,
-        feed_state: Callable[[], FeedState | None] = _nobody_knows) -> None:
+def run(
+    settings: GatewaySettings,
+    counters: NDArray[np.void],
+    clock: Clock,
+    ready: Callable[[int], None],
+    *,
+    feed_state: Callable[[], FeedState | None] = _nobody_knows,
+) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Parameters
@@ -48,9 +53,15 @@ def run(settings: GatewaySettings, counters: NDArray[np.void], clock: Clock,
     uvloop.run(serve(settings, counters, clock, ready, feed_state=feed_state))
 
 
-async def serve(settings: GatewaySettings, counters: NDArray[np.void], clock: Clock,
-                ready: Callable[[int], None], *, stop: asyncio.Event | None = None,
-                feed_state: Callable[[], FeedState | None] = _nobody_knows) -> None:
+async def serve(
+    settings: GatewaySettings,
+    counters: NDArray[np.void],
+    clock: Clock,
+    ready: Callable[[int], None],
+    *,
+    stop: asyncio.Event | None = None,
+    feed_state: Callable[[], FeedState | None] = _nobody_knows,
+) -> None:
     """Serve inside a running loop until `stop`, SIGTERM or SIGINT (see `run`)."""
     settings.check()
     stop = stop or asyncio.Event()

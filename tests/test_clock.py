@@ -5,11 +5,14 @@ import pytest
 from engine.clock import ManualClock, SystemClock, iso_ict, trade_day
 
 
-@pytest.mark.parametrize(("exch_s", "text", "day"), [
-    (1626314400, "2021-07-15T09:00:00+07:00", 18823),
-    (1626281999, "2021-07-14T23:59:59+07:00", 18822),
-    (1626282000, "2021-07-15T00:00:00+07:00", 18823),
-])
+@pytest.mark.parametrize(
+    ("exch_s", "text", "day"),
+    [
+        (1626314400, "2021-07-15T09:00:00+07:00", 18823),
+        (1626281999, "2021-07-14T23:59:59+07:00", 18822),
+        (1626282000, "2021-07-15T00:00:00+07:00", 18823),
+    ],
+)
 def test_exchange_time_is_read_in_vietnam(exch_s: int, text: str, day: int) -> None:
     assert iso_ict(exch_s) == text
     assert trade_day(exch_s) == day

@@ -24,8 +24,9 @@ class Bus:
         self.latest = {c.name: np.zeros(16, c.dtype) for c in CHANNELS}
         self.publisher = Publisher(self.context, *self.endpoints, 0, epoch, **options)
         self.reports = []
-        self.subscriber = Subscriber(self.context, [self.endpoints], report=self.reports.append,
-                                     **options)
+        self.subscriber = Subscriber(
+            self.context, [self.endpoints], report=self.reports.append, **options
+        )
         self.frames = []
 
     def restart(self, epoch):
@@ -36,7 +37,7 @@ class Bus:
 
     def put(self, channel, symbol_id, **values):
         """One more row of a key: as the shard does, in `latest` and on the bus."""
-        row = self.latest[channel.name][symbol_id:symbol_id + 1]
+        row = self.latest[channel.name][symbol_id : symbol_id + 1]
         row["seq"] += 1
         row["symbol_id"] = symbol_id
         for name, value in values.items():

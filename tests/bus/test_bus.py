@@ -21,8 +21,14 @@ def bus(tmp_path):
 
 
 def rows_of(frames, channel, kind=BusKind.DELTA):
-    return [row for frame in frames if frame.kind is kind
-            for got, rows in frame.sections if got is channel for row in rows.tolist()]
+    return [
+        row
+        for frame in frames
+        if frame.kind is kind
+        for got, rows in frame.sections
+        if got is channel
+        for row in rows.tolist()
+    ]
 
 
 def seqs(frames, channel, kind=BusKind.DELTA):
@@ -162,8 +168,10 @@ def test_a_new_epoch_asks_for_a_snapshot(bus):
     bus.until(lambda: seqs(bus.frames, TRADE) == [1], "the first trade came")
     bus.restart(epoch=2)
     bus.put(QUOTE, 4)
-    bus.until(lambda: bus.subscriber.whole() and bus.subscriber._links[0].epoch == 2,
-              "the new epoch is whole")
+    bus.until(
+        lambda: bus.subscriber.whole() and bus.subscriber._links[0].epoch == 2,
+        "the new epoch is whole",
+    )
     later = [frame for frame in bus.frames if frame.epoch == 2]
     assert seqs(later, QUOTE, BusKind.SNAPSHOT) == [1]
     assert bus.subscriber.lost_frames == 0
@@ -213,8 +221,9 @@ def test_a_snapshot_waits_for_the_deltas_it_includes(bus):
 def test_an_answer_older_than_the_gap_does_not_end_the_wait(bus):
     link = bus.subscriber._links[0]
     link.on_delta(decode(encode(BusKind.DELTA, 0, 1, 1, 0, [(TRADE, np.ones(1, TRADE.dtype))])))
-    gap = link.on_delta(decode(encode(BusKind.DELTA, 0, 1, 4, 0,
-                                      [(TRADE, np.ones(1, TRADE.dtype))])))
+    gap = link.on_delta(
+        decode(encode(BusKind.DELTA, 0, 1, 4, 0, [(TRADE, np.ones(1, TRADE.dtype))]))
+    )
     assert gap.lost_frames == 2
     link.on_answer(decode(encode(BusKind.SNAPSHOT_END, 0, 1, 1, 0)), 100)
     link.release(101)
@@ -265,8 +274,10 @@ def test_pending_says_what_an_edge_would_have_swallowed(bus):
         bus.publisher.flush(bus.now_ns)
     bus.until(lambda: bus.subscriber.drain(1, bus.now_ns), "the first frame came")
     for _ in range(2):  # the others are on their way or here
-        bus.until(lambda: bus.subscriber.pending() and bus.subscriber.drain(1, bus.now_ns),
-                  "the next frame came")
+        bus.until(
+            lambda: bus.subscriber.pending() and bus.subscriber.drain(1, bus.now_ns),
+            "the next frame came",
+        )
     assert len(bus.subscriber.fds()) == 2
     assert bus.publisher.snapshot_fd > 0
 

@@ -21,12 +21,14 @@ def quotes(*seqs):
 
 def test_golden_bytes_of_an_empty_delta():
     message = encode(BusKind.DELTA, 3, -2, 9, 1_000)
-    assert message == (SCHEMA_U64.to_bytes(8, "little")  # schema
-                       + (-2).to_bytes(8, "little", signed=True)  # epoch
-                       + (9).to_bytes(8, "little")  # frame_seq
-                       + (1_000).to_bytes(8, "little")  # publish_ns
-                       + bytes([3, 0, 1, 0])  # shard, kind
-                       + bytes(4))  # section_count
+    assert message == (
+        SCHEMA_U64.to_bytes(8, "little")  # schema
+        + (-2).to_bytes(8, "little", signed=True)  # epoch
+        + (9).to_bytes(8, "little")  # frame_seq
+        + (1_000).to_bytes(8, "little")  # publish_ns
+        + bytes([3, 0, 1, 0])  # shard, kind
+        + bytes(4)
+    )  # section_count
 
 
 def test_golden_bytes_of_a_section():
@@ -39,14 +41,18 @@ def test_golden_bytes_of_a_section():
 
 
 def test_round_trip_of_every_channel():
-    sections = [(channel, np.zeros(count, channel.dtype))
-                for count, channel in enumerate(CHANNELS)]
+    sections = [(channel, np.zeros(count, channel.dtype)) for count, channel in enumerate(CHANNELS)]
     for index, (_, rows) in enumerate(sections):
         rows["seq"] = np.arange(len(rows)) + 10 * index
     frame = decode(encode(BusKind.DELTA, 15, 77, 5, 99, sections))
     assert isinstance(frame, BusFrame)
     assert (frame.kind, frame.shard, frame.epoch, frame.frame_seq, frame.publish_ns) == (
-        BusKind.DELTA, 15, 77, 5, 99)
+        BusKind.DELTA,
+        15,
+        77,
+        5,
+        99,
+    )
     for (channel, rows), (got_channel, got) in zip(sections, frame.sections, strict=True):
         assert got_channel is channel
         assert got.dtype == rows.dtype
@@ -56,29 +62,32 @@ def test_round_trip_of_every_channel():
 
 def corrupted(at, value):
     message = bytearray(encode(BusKind.DELTA, 0, 1, 1, 1, [(QUOTE, quotes(1, 2, 3))]))
-    message[at:at + len(value)] = value
+    message[at : at + len(value)] = value
     return bytes(message)
 
 
-@pytest.mark.parametrize(("message", "reason"), [
-    (b"", Refusal.SHORT),
-    (bytes(39), Refusal.SHORT),
-    (bytes(wire.MESSAGE_BYTES_MAX + 1), Refusal.TOO_LARGE),
-    (bytes(40), Refusal.SCHEMA),
-    (corrupted(0, b"\0"), Refusal.SCHEMA),
-    (corrupted(34, b"\0\0"), Refusal.KIND),
-    (corrupted(34, b"\4\0"), Refusal.KIND),
-    (corrupted(32, b"\x10\0"), Refusal.SHARD),
-    (corrupted(36, b"\2\0\0\0"), Refusal.LENGTH),  # a section too many
-    (corrupted(36, b"\xff\xff\xff\xff"), Refusal.LENGTH),
-    (corrupted(36, b"\0\0\0\0"), Refusal.LENGTH),  # bytes that belong to no section
-    (corrupted(40, b"\5\0\0\0"), Refusal.CHANNEL),
-    (corrupted(40, b"\xff\xff\xff\xff"), Refusal.CHANNEL),
-    (corrupted(44, b"\4\0\0\0"), Refusal.LENGTH),  # a row too many
-    (corrupted(44, b"\xff\xff\xff\xff"), Refusal.LENGTH),
-    (corrupted(44, b"\2\0\0\0"), Refusal.LENGTH),
-    (corrupted(34, b"\3\0"), Refusal.LENGTH),  # a snapshot's end with rows
-])
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (b"", Refusal.SHORT),
+        (bytes(39), Refusal.SHORT),
+        (bytes(wire.MESSAGE_BYTES_MAX + 1), Refusal.TOO_LARGE),
+        (bytes(40), Refusal.SCHEMA),
+        (corrupted(0, b"\0"), Refusal.SCHEMA),
+        (corrupted(34, b"\0\0"), Refusal.KIND),
+        (corrupted(34, b"\4\0"), Refusal.KIND),
+        (corrupted(32, b"\x10\0"), Refusal.SHARD),
+        (corrupted(36, b"\2\0\0\0"), Refusal.LENGTH),  # a section too many
+        (corrupted(36, b"\xff\xff\xff\xff"), Refusal.LENGTH),
+        (corrupted(36, b"\0\0\0\0"), Refusal.LENGTH),  # bytes that belong to no section
+        (corrupted(40, b"\5\0\0\0"), Refusal.CHANNEL),
+        (corrupted(40, b"\xff\xff\xff\xff"), Refusal.CHANNEL),
+        (corrupted(44, b"\4\0\0\0"), Refusal.LENGTH),  # a row too many
+        (corrupted(44, b"\xff\xff\xff\xff"), Refusal.LENGTH),
+        (corrupted(44, b"\2\0\0\0"), Refusal.LENGTH),
+        (corrupted(34, b"\3\0"), Refusal.LENGTH),  # a snapshot's end with rows
+    ],
+)
 def test_refusals(message, reason):
     refused = decode(message)
     assert isinstance(refused, Refused)
@@ -101,13 +110,16 @@ def test_any_bytes_are_refused_or_read(data):
 @settings(max_examples=300)
 @given(st.data())
 def test_any_mutation_is_refused_or_read_within_bounds(data):
-    sections = [(TRADE, np.zeros(2, TRADE.dtype)), (STATS, np.zeros(1, STATS.dtype)),
-                (SYMBOL, np.zeros(3, SYMBOL.dtype))]
+    sections = [
+        (TRADE, np.zeros(2, TRADE.dtype)),
+        (STATS, np.zeros(1, STATS.dtype)),
+        (SYMBOL, np.zeros(3, SYMBOL.dtype)),
+    ]
     message = bytearray(encode(BusKind.DELTA, 0, 1, 1, 1, sections))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(8, 80))  # header and first section
         message[at] = data.draw(st.integers(0, 255))
-    message = bytes(message[:data.draw(st.integers(0, len(message)))])
+    message = bytes(message[: data.draw(st.integers(0, len(message)))])
     frame = decode(message)
     if isinstance(frame, BusFrame):
         rows_bytes = sum(rows.nbytes + 8 for _, rows in frame.sections)

@@ -45,7 +45,7 @@ def test_batching_is_invisible(frames_per_batch, out_slots):
     whole = Decoded().feed(*frames)
     cut = Decoded()
     for at in range(0, len(frames), frames_per_batch):
-        cut.feed(*frames[at:at + frames_per_batch], recv_ns=1_000 + at, out_slots=out_slots)
+        cut.feed(*frames[at : at + frames_per_batch], recv_ns=1_000 + at, out_slots=out_slots)
     assert cut.slots.tobytes() == whole.slots.tobytes()
     assert cut.counters.tobytes() == whole.counters.tobytes()
     cut.assert_conserved()
@@ -66,8 +66,10 @@ def test_counters():
 
 def test_the_first_sample_of_each_reason_is_kept():
     decoded = Decoded().feed(b"first" + b"." * 5000, b"second", hub("{"))
-    assert decoded.decoder.samples == {Reject.FRAME_NOT_JSON: b"first" + b"." * 2043,
-                                       Reject.MESSAGE_NOT_JSON: hub("{")}
+    assert decoded.decoder.samples == {
+        Reject.FRAME_NOT_JSON: b"first" + b"." * 2043,
+        Reject.MESSAGE_NOT_JSON: hub("{"),
+    }
 
 
 def test_a_frame_too_large_is_counted_without_its_space():

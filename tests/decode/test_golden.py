@@ -6,8 +6,11 @@ import pytest
 
 from tests.oracle.decode_frames import GOLDEN, Decoded, OracleOnly, assert_same, hub, render
 
-TABLE = [block for block in (Path(__file__).parent / "golden.txt").read_text().split("\n\n")[1:]
-         if block.strip()]
+TABLE = [
+    block
+    for block in (Path(__file__).parent / "golden.txt").read_text().split("\n\n")[1:]
+    if block.strip()
+]
 
 
 @pytest.mark.parametrize("decoder", [Decoded, OracleOnly])
@@ -19,8 +22,11 @@ def test_golden_messages_become_what_the_table_says(decoder):
         rejected_before = dict(decoded.rejected)
         decoded.feed(hub(golden["envelope"]))
         lines.append(f"# {golden['kind']} {golden['type']}")
-        lines += [f"rejected {reason}" for reason, count in decoded.rejected.items()
-                  if count != rejected_before.get(reason, 0)]
+        lines += [
+            f"rejected {reason}"
+            for reason, count in decoded.rejected.items()
+            if count != rejected_before.get(reason, 0)
+        ]
         decoded.assert_conserved()
         if len(decoded.slots) > done:
             lines += _new_lines(decoded, done)
@@ -31,7 +37,7 @@ def test_golden_messages_become_what_the_table_says(decoder):
 def _new_lines(decoded, done):
     """Render the slots from `done` on; codes come from the ones before."""
     before = render(decoded.slots[:done]).splitlines()
-    return render(decoded.slots).splitlines()[len(before):]
+    return render(decoded.slots).splitlines()[len(before) :]
 
 
 def test_scanner_and_oracle_agree_however_golden_messages_are_framed():
@@ -41,7 +47,7 @@ def test_scanner_and_oracle_agree_however_golden_messages_are_framed():
         expected.feed(hub(each))
     together, pairs = Decoded(), Decoded()
     together.feed(hub(*envelopes))
-    pairs.feed(*(hub(*envelopes[i:i + 2]) for i in range(0, len(envelopes), 2)))
+    pairs.feed(*(hub(*envelopes[i : i + 2]) for i in range(0, len(envelopes), 2)))
     for framed in (together, pairs):
         framed.slots["recv_ns"] = expected.slots["recv_ns"]
         assert_same(framed, expected)

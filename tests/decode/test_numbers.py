@@ -63,29 +63,57 @@ def test_both_readers_round_alike(line):
         assert fixed_point(spelling, 0, MAXIMUM) == int(whole)
 
 
-@pytest.mark.parametrize(("text", "whole"), [
-    ("185028289999.99728", 185028290000),
-    ("128454615.60380691", 128454616),
-    ("6.099999999999909", 6),
-    ("22750.123456789012345", 22750),
-])
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("185028289999.99728", 185028290000),
+        ("128454615.60380691", 128454616),
+        ("6.099999999999909", 6),
+        ("22750.123456789012345", 22750),
+    ],
+)
 def test_long_text_far_from_a_half_is_read(text, whole):
     assert read(text, 0) == whole == fixed_point(float(text), 0, MAXIMUM)
 
 
-@pytest.mark.parametrize("text", [
-    "2.49999999999999999", "0.50000000000000001", "1234567890123456", "12345678901234.55",
-    "-1.0", "-0.0", "01", "00.0", ".5", "5.", "5.x", "1e5", "1.0e5", "1E+15", "+1", "x", "",
-    "0." + "1" * 25, "1" * 40, "1.5.5", "\"1\"", "NaN", "null",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2.49999999999999999",
+        "0.50000000000000001",
+        "1234567890123456",
+        "12345678901234.55",
+        "-1.0",
+        "-0.0",
+        "01",
+        "00.0",
+        ".5",
+        "5.",
+        "5.x",
+        "1e5",
+        "1.0e5",
+        "1E+15",
+        "+1",
+        "x",
+        "",
+        "0." + "1" * 25,
+        "1" * 40,
+        "1.5.5",
+        '"1"',
+        "NaN",
+        "null",
+    ],
+)
 def test_the_scanner_declines_what_is_unusual_or_near_a_half(text):
     data = np.frombuffer(text.encode() + b"}" + TAIL, np.uint8)
     _, at = read_number(words_over(data), 0, len(data), 0)
     assert at == DECLINED or at < len(text)  # the caller finds no delimiter there
 
 
-@pytest.mark.parametrize("text", ["0.0", "-2.0", "-6.099999999999909", "24642.228", "7", "-0",
-                                  "128454615.60380691", "100"])
+@pytest.mark.parametrize(
+    "text",
+    ["0.0", "-2.0", "-6.099999999999909", "24642.228", "7", "-0", "128454615.60380691", "100"],
+)
 def test_skips_plain_numbers(text):
     data = np.frombuffer(text.encode() + b"}" + TAIL, np.uint8)
     assert skip_number(words_over(data), 0, len(data)) == len(text)
@@ -104,22 +132,35 @@ def test_never_reads_past_the_end(length):
     assert skip_number(words_over(data), 0, length) == DECLINED
 
 
-@pytest.mark.parametrize(("raw", "reason"), [
-    ("x", Reject.BAD_NUMBER), ("1_000", Reject.BAD_NUMBER), (" 1", Reject.BAD_NUMBER),
-    ("0x10", Reject.BAD_NUMBER), ("Infinity", Reject.BAD_NUMBER), (True, Reject.BAD_NUMBER),
-    ({}, Reject.BAD_NUMBER), (float("inf"), Reject.BAD_NUMBER),
-    (-1, Reject.OUT_OF_RANGE), (-0.005, Reject.OUT_OF_RANGE), (101, Reject.OUT_OF_RANGE),
-    ("1e999999999", Reject.OUT_OF_RANGE), ("-1e999999999", Reject.OUT_OF_RANGE),
-    ("1e-9999999999999999999999", Reject.OUT_OF_RANGE),
-])
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("x", Reject.BAD_NUMBER),
+        ("1_000", Reject.BAD_NUMBER),
+        (" 1", Reject.BAD_NUMBER),
+        ("0x10", Reject.BAD_NUMBER),
+        ("Infinity", Reject.BAD_NUMBER),
+        (True, Reject.BAD_NUMBER),
+        ({}, Reject.BAD_NUMBER),
+        (float("inf"), Reject.BAD_NUMBER),
+        (-1, Reject.OUT_OF_RANGE),
+        (-0.005, Reject.OUT_OF_RANGE),
+        (101, Reject.OUT_OF_RANGE),
+        ("1e999999999", Reject.OUT_OF_RANGE),
+        ("-1e999999999", Reject.OUT_OF_RANGE),
+        ("1e-9999999999999999999999", Reject.OUT_OF_RANGE),
+    ],
+)
 def test_the_oracle_refuses_for_a_reason(raw, reason):
     with pytest.raises(BadValueError) as refused:
         fixed_point(raw, 2, 10_000)
     assert refused.value.reason == reason
 
 
-@pytest.mark.parametrize(("raw", "value"), [
-    (-0.0, 0), (-0.0049, 0), (100, 10_000), (100.004, 10_000), ("1e2", 10_000), ("1E-999999", 0)])
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [(-0.0, 0), (-0.0049, 0), (100, 10_000), (100.004, 10_000), ("1e2", 10_000), ("1E-999999", 0)],
+)
 def test_the_range_is_checked_after_rounding(raw, value):
     assert fixed_point(raw, 2, 10_000) == value
 

@@ -28,24 +28,30 @@ def test_takes_the_canonical_shape_of_every_type():
     decoded.assert_conserved()
 
 
-@pytest.mark.parametrize(("kind", "changes"), [
-    ("X", {"AvgPrice": "NaN"}),  # before the open, ssi-wire 3.2
-    ("X", {"LastPrice": 0.0, "LastVol": 0.0, "TotalVal": 0.0, "TotalVol": 0.0, "Isin": None}),
-    ("X", {"Change": -6.099999999999909, "AvgPrice": 128454615.60380691}),
-    ("X-TRADE", {"Side": "Unknow"}),
-    ("X-TRADE", {"Side": None}),
-    ("X-TRADE", {"TradingSession": "SOMETHING"}),
-    ("X-TRADE", {"LastPrice": 1283.9, "TotalVal": 4507986280000.0}),
-    ("X-TRADE", {"MarketId": "DERIVATIVES", "Exchange": "DERIVATIVES", "TradingStatus": "Active"}),
-    ("X-QUOTE", {"BidPrice1": 0.0, "BidVol1": 14000.0, "AskPrice1": 0}),
-    ("X-QUOTE", {"TradingSession": None}),
-    ("X-QUOTE", {"Exchange": "MOON"}),
-    ("MI", {"MarketId": "HOSE", "IndexType": "Main", "IndexValue": 1133.49}),
-    ("R", {"Isin": None, "BuyVol": 0.0}),
-    ("F", {"TradingStatus": "", "TradingOlSession": "LO"}),
-    ("OL", {"TradingSession": "CLOSE"}),
-    ("B", {"Volume": 5000, "Value": 0}),
-])
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("X", {"AvgPrice": "NaN"}),  # before the open, ssi-wire 3.2
+        ("X", {"LastPrice": 0.0, "LastVol": 0.0, "TotalVal": 0.0, "TotalVol": 0.0, "Isin": None}),
+        ("X", {"Change": -6.099999999999909, "AvgPrice": 128454615.60380691}),
+        ("X-TRADE", {"Side": "Unknow"}),
+        ("X-TRADE", {"Side": None}),
+        ("X-TRADE", {"TradingSession": "SOMETHING"}),
+        ("X-TRADE", {"LastPrice": 1283.9, "TotalVal": 4507986280000.0}),
+        (
+            "X-TRADE",
+            {"MarketId": "DERIVATIVES", "Exchange": "DERIVATIVES", "TradingStatus": "Active"},
+        ),
+        ("X-QUOTE", {"BidPrice1": 0.0, "BidVol1": 14000.0, "AskPrice1": 0}),
+        ("X-QUOTE", {"TradingSession": None}),
+        ("X-QUOTE", {"Exchange": "MOON"}),
+        ("MI", {"MarketId": "HOSE", "IndexType": "Main", "IndexValue": 1133.49}),
+        ("R", {"Isin": None, "BuyVol": 0.0}),
+        ("F", {"TradingStatus": "", "TradingOlSession": "LO"}),
+        ("OL", {"TradingSession": "CLOSE"}),
+        ("B", {"Volume": 5000, "Value": 0}),
+    ],
+)
 def test_takes_the_feeds_usual_variations(kind, changes):
     decoded = Decoded().feed(frame(kind))
     before = decoded.count("oracle_frames")
@@ -56,8 +62,13 @@ def test_takes_the_feeds_usual_variations(kind, changes):
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_takes_records_without_their_optional_keys(kind):
-    optional = {"MI": ["IndexValEst", "TotalTrade"], "F": ["TradingOlSession"],
-                "X": ["Side", "CloseQtty", "BidPrice7"], "B": ["Value"], "R": ["Isin"]}
+    optional = {
+        "MI": ["IndexValEst", "TotalTrade"],
+        "F": ["TradingOlSession"],
+        "X": ["Side", "CloseQtty", "BidPrice7"],
+        "B": ["Value"],
+        "R": ["Isin"],
+    }
     missing = optional.get(kind, ["RType"])
     short = {key: value for key, value in CANONICAL[kind].items() if key not in missing}
     decoded = Decoded().feed(frame(kind))
@@ -121,6 +132,18 @@ def test_stops_before_a_frame_that_might_not_fit():
 
 
 def test_the_smallest_message_is_longer_than_the_bound():
-    smallest = text({"H": "", "M": "Broadcast", "A": [text({"DataType": "F", "Content": {
-        "TradingDate": "14/08/2026", "Time": "14:45:00", "Symbol": "A"}})]})
+    smallest = text(
+        {
+            "H": "",
+            "M": "Broadcast",
+            "A": [
+                text(
+                    {
+                        "DataType": "F",
+                        "Content": {"TradingDate": "14/08/2026", "Time": "14:45:00", "Symbol": "A"},
+                    }
+                )
+            ],
+        }
+    )
     assert len(smallest) > MESSAGE_BYTES_MIN

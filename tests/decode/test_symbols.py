@@ -32,11 +32,22 @@ def test_rows():
     table.intern(b"41I1G4000", Venue.DERIVATIVES)
     table.intern(b"VN30", Venue.HOSE)
     table.intern(b"ABC", Venue.HOSE, Instrument.INDEX)
-    rows = [(row["code"].decode(), int(row["value_multiplier"]), Venue(row["venue"]).name,
-             Instrument(row["instrument"]).name, int(row["shard"])) for row in table.rows[1:5]]
-    assert rows == [("SSI", 1, "HOSE", "STOCK", 4),
-                    ("41I1G4000", 100_000, "DERIVATIVES", "FUTURE", 11),
-                    ("VN30", 1, "HOSE", "INDEX", 7), ("ABC", 1, "HOSE", "INDEX", 6)]
+    rows = [
+        (
+            row["code"].decode(),
+            int(row["value_multiplier"]),
+            Venue(row["venue"]).name,
+            Instrument(row["instrument"]).name,
+            int(row["shard"]),
+        )
+        for row in table.rows[1:5]
+    ]
+    assert rows == [
+        ("SSI", 1, "HOSE", "STOCK", 4),
+        ("41I1G4000", 100_000, "DERIVATIVES", "FUTURE", 11),
+        ("VN30", 1, "HOSE", "INDEX", 7),
+        ("ABC", 1, "HOSE", "INDEX", 6),
+    ]
 
 
 def test_ids_survive_a_restart_and_symbols_are_introduced_again():

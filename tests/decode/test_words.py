@@ -23,8 +23,9 @@ def samples(seed):
     """Return words of all flavours: random bytes, digits, text, with every byte value seen."""
     draw = random.Random(seed)
     alphabets = (bytes(range(256)), b"0123456789", b"0123456789.,", b'abcXYZ09_\\"-.', b"/0:9")
-    words = [bytes(draw.choice(alphabet) for _ in range(8)) for alphabet in alphabets
-             for _ in range(60)]
+    words = [
+        bytes(draw.choice(alphabet) for _ in range(8)) for alphabet in alphabets for _ in range(60)
+    ]
     return words + [bytes([value]) * 8 for value in range(256)]
 
 
@@ -41,7 +42,8 @@ def test_marks(seed):
         word = int.from_bytes(text, "little", signed=True)
         assert lowest(not_digits(word)) == first(text, lambda byte: not 48 <= byte <= 57)
         assert lowest(not_plain(word)) == first(
-            text, lambda byte: byte < 32 or byte >= 128 or byte in b'"\\')
+            text, lambda byte: byte < 32 or byte >= 128 or byte in b'"\\'
+        )
 
 
 def test_numbers(seed):

@@ -22,22 +22,29 @@ EVERYTHING = ",".join(f"{kind}:ALL" for kind in KINDS)
 
 
 def line(clock_ms, kind, symbol, number=0):
-    envelope = f'{{"DataType":"{kind}","Content":"{{\\"Symbol\\":\\"{symbol}\\",' \
-               f'\\"Number\\":{number}}}"}}'
+    envelope = (
+        f'{{"DataType":"{kind}","Content":"{{\\"Symbol\\":\\"{symbol}\\",\\"Number\\":{number}}}"}}'
+    )
     return clock_ms, kind, symbol, broadcast(envelope)
 
 
 def day(count=50, step_ms=10):
     """Every type for two symbols, `count` times over."""
-    return [line(NINE_MS + number * step_ms, kind, symbol, number)
-            for number in range(count) for kind in KINDS for symbol in ("SSI", "VND")]
+    return [
+        line(NINE_MS + number * step_ms, kind, symbol, number)
+        for number in range(count)
+        for kind in KINDS
+        for symbol in ("SSI", "VND")
+    ]
 
 
 def run(body, deadline_s=DEADLINE_S):
     """Run a test's coroutine with a watchdog."""
+
     async def watched():
         async with asyncio.timeout(deadline_s):
             return await body
+
     return uvloop.run(watched())
 
 
@@ -75,25 +82,53 @@ class Recorder:
             await self._changed.wait()
 
 
-def build(lines=None, *, speed=None, trace=None, port=0, keepalive_s=5.0, start_ms=0,
-          keys=None, clock=None, **options):
+def build(
+    lines=None,
+    *,
+    speed=None,
+    trace=None,
+    port=0,
+    keepalive_s=5.0,
+    start_ms=0,
+    keys=None,
+    clock=None,
+    **options,
+):
     """Return a simulator of the tiny day."""
     clock = clock or SystemClock()
     return Simulator(
-        day() if lines is None else lines, Pace(speed, start_ms, clock.now_ns()), clock,
-        Options(port=port, keepalive_s=keepalive_s,
-                keys=keys or Keys(CONSUMER_ID, SECRET), **options),
-        instruments=[Instrument("SSI", "HOSE", "SSI Securities"), Instrument("VND", "HOSE"),
-                     Instrument("SHS", "HNX"), Instrument("41I1G8000", "DER")],
-        vn30=["SSI", "VND"], trace=(trace.append if trace is not None else lambda _line: None))
+        day() if lines is None else lines,
+        Pace(speed, start_ms, clock.now_ns()),
+        clock,
+        Options(
+            port=port, keepalive_s=keepalive_s, keys=keys or Keys(CONSUMER_ID, SECRET), **options
+        ),
+        instruments=[
+            Instrument("SSI", "HOSE", "SSI Securities"),
+            Instrument("VND", "HOSE"),
+            Instrument("SHS", "HNX"),
+            Instrument("41I1G8000", "DER"),
+        ],
+        vn30=["SSI", "VND"],
+        trace=(trace.append if trace is not None else lambda _line: None),
+    )
 
 
 def settings(port, **changes):
     url = f"http://127.0.0.1:{port}/"
-    return FeedSettings(**{"url": url, "stream_url": url, "consumer_id": CONSUMER_ID,
-                           "consumer_secret": SECRET, "channels": EVERYTHING,
-                           "reconnect_base_ms": 5, "reconnect_cap_ms": 20,
-                           "connect_timeout_ms": 5_000, **changes})
+    return FeedSettings(
+        **{
+            "url": url,
+            "stream_url": url,
+            "consumer_id": CONSUMER_ID,
+            "consumer_secret": SECRET,
+            "channels": EVERYTHING,
+            "reconnect_base_ms": 5,
+            "reconnect_cap_ms": 20,
+            "connect_timeout_ms": 5_000,
+            **changes,
+        }
+    )
 
 
 @asynccontextmanager

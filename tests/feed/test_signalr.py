@@ -29,10 +29,15 @@ MESSAGE = '{"H":"FcMarketDataV2Hub","M":"Broadcast","A":["{}"]}'
 LONG_GROUPS = f'"G":"{"g" * 4_000}"'
 
 
-@pytest.mark.parametrize("configured", [
-    "https://fc-datahub.ssi.com.vn/", "https://fc-datahub.ssi.com.vn",
-    "https://fc-datahub.ssi.com.vn/v2.0/", "wss://fc-datahub.ssi.com.vn/v2.0",
-])
+@pytest.mark.parametrize(
+    "configured",
+    [
+        "https://fc-datahub.ssi.com.vn/",
+        "https://fc-datahub.ssi.com.vn",
+        "https://fc-datahub.ssi.com.vn/v2.0/",
+        "wss://fc-datahub.ssi.com.vn/v2.0",
+    ],
+)
 def test_every_spelling_of_the_stream_url_names_one_hub(configured):
     assert hub_root(configured) == ROOT
 
@@ -63,29 +68,36 @@ def test_the_token_is_url_encoded_on_the_wire():
 
 
 def negotiate_answer(**changes):
-    return orjson.dumps({"ConnectionToken": TOKEN, "KeepAliveTimeout": 20.0,
-                         "TryWebSockets": True, **changes})
+    return orjson.dumps(
+        {"ConnectionToken": TOKEN, "KeepAliveTimeout": 20.0, "TryWebSockets": True, **changes}
+    )
 
 
-@pytest.mark.parametrize(("body", "timeout_s"), [
-    (negotiate_answer(), 20.0),
-    (negotiate_answer(KeepAliveTimeout=7), 7.0),
-    (negotiate_answer(KeepAliveTimeout=None), SILENCE_MAX_S),
-    (negotiate_answer(KeepAliveTimeout="20"), SILENCE_MAX_S),
-    (orjson.dumps({"ConnectionToken": TOKEN, "ProtocolVersion": "1.5"}), SILENCE_MAX_S),
-])
+@pytest.mark.parametrize(
+    ("body", "timeout_s"),
+    [
+        (negotiate_answer(), 20.0),
+        (negotiate_answer(KeepAliveTimeout=7), 7.0),
+        (negotiate_answer(KeepAliveTimeout=None), SILENCE_MAX_S),
+        (negotiate_answer(KeepAliveTimeout="20"), SILENCE_MAX_S),
+        (orjson.dumps({"ConnectionToken": TOKEN, "ProtocolVersion": "1.5"}), SILENCE_MAX_S),
+    ],
+)
 def test_negotiate_is_understood(body, timeout_s):
     assert parse_negotiate(body) == Negotiated(TOKEN, timeout_s)
 
 
-@pytest.mark.parametrize(("body", "says"), [
-    (b"<html>", "6 bytes that are not JSON"),
-    (b"[]", "not an object"),
-    (b"{}", "without a ConnectionToken"),
-    (negotiate_answer(ConnectionToken=""), "without a ConnectionToken"),
-    (negotiate_answer(ConnectionToken=7), "without a ConnectionToken"),
-    (negotiate_answer(TryWebSockets=False), "does not offer WebSockets"),
-])
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"<html>", "6 bytes that are not JSON"),
+        (b"[]", "not an object"),
+        (b"{}", "without a ConnectionToken"),
+        (negotiate_answer(ConnectionToken=""), "without a ConnectionToken"),
+        (negotiate_answer(ConnectionToken=7), "without a ConnectionToken"),
+        (negotiate_answer(TryWebSockets=False), "does not offer WebSockets"),
+    ],
+)
 def test_other_answers_to_negotiate_are_refused(body, says):
     with pytest.raises(FeedError, match=says):
         parse_negotiate(body)
@@ -165,7 +177,11 @@ def test_switch_channels_counts_its_invocations():
     link = link_at(STARTING)
     for number in range(3):
         assert orjson.loads(link.switch_channels("X:ALL,MI:ALL")) == {
-            "H": HUB, "M": "SwitchChannels", "A": ["X:ALL,MI:ALL"], "I": number}
+            "H": HUB,
+            "M": "SwitchChannels",
+            "A": ["X:ALL,MI:ALL"],
+            "I": number,
+        }
 
 
 def test_any_frame_restarts_the_silence():

@@ -49,8 +49,10 @@ def every_log_line(caplog):
 def test_the_handshake_goes_in_order_and_every_type_arrives():
     async def body():
         trace = []
-        async with simulating(trace=trace) as simulator, \
-                feeding(settings(simulator.port), clock=ManualClock(77)) as (_, sink):
+        async with (
+            simulating(trace=trace) as simulator,
+            feeding(settings(simulator.port), clock=ManualClock(77)) as (_, sink),
+        ):
             await sink.until(lambda: sink.messages == len(day()))
             assert trace == HANDSHAKE
             assert sink.count("LIVE") == 1
@@ -69,8 +71,10 @@ def test_the_handshake_goes_in_order_and_every_type_arrives():
 def test_messages_arrive_in_the_order_of_the_day():
     async def body():
         lines = [line(0, "X-TRADE", "SSI", number) for number in range(5_000)]
-        async with simulating(lines=lines) as simulator, \
-                feeding(settings(simulator.port)) as (_, sink):
+        async with (
+            simulating(lines=lines) as simulator,
+            feeding(settings(simulator.port)) as (_, sink),
+        ):
             await sink.until(lambda: sink.messages == len(lines))
             wire = b"".join(sink.frames)
             places = [wire.find(b'Number\\\\\\":%d}' % number) for number in (0, 7, 999, 4_999)]
@@ -83,14 +87,17 @@ def test_messages_arrive_in_the_order_of_the_day():
 def test_a_wrong_key_is_told_in_one_line_without_the_key():
     async def body():
         wrong = "0123456789abcdef0123456789abcdef"
-        async with simulating() as simulator, \
-                feeding(settings(simulator.port, consumer_secret=wrong)) as (source, sink):
+        async with (
+            simulating() as simulator,
+            feeding(settings(simulator.port, consumer_secret=wrong)) as (source, sink),
+        ):
             await sink.until(lambda: sink.count("DOWN") >= 2)
             assert wrong not in repr(source._settings)
             assert CONSUMER_ID not in repr(source._settings)
         line_ = sink.details("DOWN")[0]
-        assert line_ == ("AccessToken was refused: Key does not exist. "
-                         "(check the consumer id and secret)")
+        assert line_ == (
+            "AccessToken was refused: Key does not exist. (check the consumer id and secret)"
+        )
         assert sink.count("LIVE") == 0
 
     run(body())
@@ -134,12 +141,15 @@ def test_a_dropped_connection_is_made_again():
     run(body())
 
 
-@pytest.mark.parametrize(("status", "says"), [
-    (400, "negotiate answered 400 Bad Request: the server does not accept"),
-    (401, "negotiate answered 401 Unauthorized: the key has expired or is not allowed"),
-    (500, "negotiate answered 500 Internal Server Error: the server has a problem"),
-    (502, "negotiate answered 502 Bad Gateway: is stream_url the streaming host?"),
-])
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (400, "negotiate answered 400 Bad Request: the server does not accept"),
+        (401, "negotiate answered 401 Unauthorized: the key has expired or is not allowed"),
+        (500, "negotiate answered 500 Internal Server Error: the server has a problem"),
+        (502, "negotiate answered 502 Bad Gateway: is stream_url the streaming host?"),
+    ],
+)
 def test_a_refused_negotiate_says_so_and_recovers(status, says):
     async def body():
         async with simulating() as simulator:
@@ -161,21 +171,25 @@ def test_nobody_there_is_told_in_one_line():
         async with feeding(settings(simulator.port)) as (_, sink):
             await sink.until(lambda: sink.count("DOWN") >= 1)
         assert sink.details("DOWN")[0] == (
-            f"AccessToken: cannot reach 127.0.0.1:{simulator.port}: Connection refused")
+            f"AccessToken: cannot reach 127.0.0.1:{simulator.port}: Connection refused"
+        )
 
     run(body())
 
 
 def test_a_half_open_link_is_noticed_by_its_silence():
     async def body():
-        async with simulating(keepalive_s=0.15) as simulator, \
-                feeding(settings(simulator.port)) as (_, sink):
+        async with (
+            simulating(keepalive_s=0.15) as simulator,
+            feeding(settings(simulator.port)) as (_, sink),
+        ):
             await sink.until(lambda: sink.messages == len(day()))
             simulator.faults.silent = True
             await sink.until(lambda: sink.count("DOWN") == 1)
             assert sink.count("STALE") >= 1
-            assert sink.details("DOWN")[0] == ("no frame, not even a keep-alive, for 0.3 s: "
-                                               "the link is dead")
+            assert sink.details("DOWN")[0] == (
+                "no frame, not even a keep-alive, for 0.3 s: the link is dead"
+            )
             simulator.faults.silent = False
             await sink.until(lambda: sink.count("LIVE") == 2)
 
@@ -184,8 +198,10 @@ def test_a_half_open_link_is_noticed_by_its_silence():
 
 def test_keepalives_alone_keep_a_link():
     async def body():
-        async with simulating(lines=[], keepalive_s=0.05) as simulator, \
-                feeding(settings(simulator.port)) as (_, sink):
+        async with (
+            simulating(lines=[], keepalive_s=0.05) as simulator,
+            feeding(settings(simulator.port)) as (_, sink),
+        ):
             await sink.until(lambda: sink.frames.count(b"{}") >= 10)
             assert sink.count("DOWN") == 0
 
@@ -194,8 +210,10 @@ def test_keepalives_alone_keep_a_link():
 
 def test_a_pause_is_not_taken_for_the_servers_silence():
     async def body():
-        async with simulating(lines=[], keepalive_s=0.05) as simulator, \
-                feeding(settings(simulator.port)) as (source, sink):
+        async with (
+            simulating(lines=[], keepalive_s=0.05) as simulator,
+            feeding(settings(simulator.port)) as (source, sink),
+        ):
             await sink.until(lambda: sink.count("LIVE") == 1)
             source.pause()
             seen = len(sink.frames)
@@ -212,8 +230,10 @@ def test_a_pause_is_not_taken_for_the_servers_silence():
 def test_a_paused_reader_holds_the_day_back_and_loses_nothing():
     async def body():
         lines = [line(0, "X-TRADE", "SSI", number) for number in range(60_000)]
-        async with simulating(lines=lines, messages_per_frame=1) as simulator, \
-                feeding(settings(simulator.port)) as (source, sink):
+        async with (
+            simulating(lines=lines, messages_per_frame=1) as simulator,
+            feeding(settings(simulator.port)) as (source, sink),
+        ):
             await sink.until(lambda: sink.messages > 0)
             source.pause()
             sent = -1
@@ -231,16 +251,26 @@ def test_a_paused_reader_holds_the_day_back_and_loses_nothing():
 
 def test_unknown_and_garbage_frames_are_delivered_and_do_no_harm():
     async def body():
-        odd = [b"garbage", b"[]", b'{"X":1}', b'{"I":"99"}', b"", b'{"C":"c","G":"g","M":[]}',
-               b'{"M":[{"H":"other","M":"Broadcast","A":[]}]}', b'{"S":1,"M":[]}']
-        async with simulating(lines=[]) as simulator, \
-                feeding(settings(simulator.port)) as (_, sink):
+        odd = [
+            b"garbage",
+            b"[]",
+            b'{"X":1}',
+            b'{"I":"99"}',
+            b"",
+            b'{"C":"c","G":"g","M":[]}',
+            b'{"M":[{"H":"other","M":"Broadcast","A":[]}]}',
+            b'{"S":1,"M":[]}',
+        ]
+        async with (
+            simulating(lines=[]) as simulator,
+            feeding(settings(simulator.port)) as (_, sink),
+        ):
             await sink.until(lambda: sink.count("LIVE") == 1)
             for payload in odd:
                 simulator.send_raw(payload)
             simulator.send_raw(b"the end")
             await sink.until(lambda: sink.frames[-1:] == [b"the end"])
-            assert sink.frames[-len(odd) - 1:-1] == odd
+            assert sink.frames[-len(odd) - 1 : -1] == odd
             assert sink.count("DOWN") == 0
 
     run(body())
@@ -248,13 +278,17 @@ def test_unknown_and_garbage_frames_are_delivered_and_do_no_harm():
 
 def test_a_fragmented_message_is_joined():
     async def body():
-        async with simulating(lines=[]) as simulator, \
-                feeding(settings(simulator.port)) as (_, sink):
+        async with (
+            simulating(lines=[]) as simulator,
+            feeding(settings(simulator.port)) as (_, sink),
+        ):
             await sink.until(lambda: sink.count("LIVE") == 1)
             (socket,) = (each for each in simulator.connections if each.is_websocket)
-            for part, opcode, final in ((b'{"C":"c",', Opcode.TEXT, False),
-                                        (b'"M":[{', Opcode.CONTINUATION, False),
-                                        (b"}]}", Opcode.CONTINUATION, True)):
+            for part, opcode, final in (
+                (b'{"C":"c",', Opcode.TEXT, False),
+                (b'"M":[{', Opcode.CONTINUATION, False),
+                (b"}]}", Opcode.CONTINUATION, True),
+            ):
                 socket.write(encode(part, opcode, final=final))
             socket.write(encode(b"after"))
             await sink.until(lambda: sink.frames[-1:] == [b"after"])
@@ -265,8 +299,10 @@ def test_a_fragmented_message_is_joined():
 
 def test_an_absurd_frame_costs_no_connection():
     async def body():
-        async with simulating(lines=[]) as simulator, \
-                feeding(settings(simulator.port)) as (_, sink):
+        async with (
+            simulating(lines=[]) as simulator,
+            feeding(settings(simulator.port)) as (_, sink),
+        ):
             await sink.until(lambda: sink.count("LIVE") == 1)
             simulator.send_raw(b"x" * (2 * 1024 * 1024))
             simulator.send_raw(b"after")
@@ -279,11 +315,14 @@ def test_an_absurd_frame_costs_no_connection():
 
 def test_a_refused_subscription_is_a_failure():
     async def body():
-        async with simulating() as simulator, \
-                feeding(settings(simulator.port, hub="OtherHub")) as (_, sink):
+        async with (
+            simulating() as simulator,
+            feeding(settings(simulator.port, hub="OtherHub")) as (_, sink),
+        ):
             await sink.until(lambda: sink.count("DOWN") >= 1)
-        assert sink.details("DOWN")[0] == ("SwitchChannels was refused: 'OtherHub' Hub could not "
-                                           "be resolved.")
+        assert sink.details("DOWN")[0] == (
+            "SwitchChannels was refused: 'OtherHub' Hub could not be resolved."
+        )
 
     run(body())
 

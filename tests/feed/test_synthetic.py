@@ -57,8 +57,13 @@ def replayed(day):
         rows = day.trades[events["row"]]
         prices = rows["price_e2"]
         if rows.size:
-            ends[symbol.code] = (int(prices[0]), int(prices.max()), int(prices.min()),
-                                 int(prices[-1]), int(rows["volume"].sum(dtype=np.int64)))
+            ends[symbol.code] = (
+                int(prices[0]),
+                int(prices.max()),
+                int(prices.min()),
+                int(prices[-1]),
+                int(rows["volume"].sum(dtype=np.int64)),
+            )
     return ends
 
 
@@ -109,13 +114,18 @@ def test_totals_grow_by_the_size_of_each_print(day):
 
 
 def test_prints_are_round_lots_where_the_prices_allow(day):
-    broken = {code for code, listing in PUBLISHED.items()
-              if prints_min(*listing.ohlc_e2) > listing.volume_shares // 100 > 0}
+    broken = {
+        code
+        for code, listing in PUBLISHED.items()
+        if prints_min(*listing.ohlc_e2) > listing.volume_shares // 100 > 0
+    }
     assert "AGP" in broken  # 200 shares, three prints: 18,100 then 18,500 then 18,100
     odd = set()
     for symbol, events in by_symbol(day, EventKind.TRADE):
-        if symbol.venue is not Venue.DERIVATIVES and (
-                day.trades[events["row"]]["volume"] % 100).any():
+        if (
+            symbol.venue is not Venue.DERIVATIVES
+            and (day.trades[events["row"]]["volume"] % 100).any()
+        ):
             odd.add(symbol.code)
     assert odd == broken
 
@@ -170,10 +180,17 @@ def test_prints_belong_to_the_phase_they_are_stamped_with(day):
             assert where == Venue.DERIVATIVES  # its bar of 11:30 exists, see the bars
         seen.add((Venue(where), phase))
     assert seen == {
-        (Venue.HOSE, Phase.ATO), (Venue.HOSE, Phase.CONTINUOUS), (Venue.HOSE, Phase.ATC),
-        (Venue.HNX, Phase.CONTINUOUS), (Venue.HNX, Phase.ATC), (Venue.HNX, Phase.PLO),
-        (Venue.UPCOM, Phase.CONTINUOUS), (Venue.DERIVATIVES, Phase.ATO),
-        (Venue.DERIVATIVES, Phase.CONTINUOUS), (Venue.DERIVATIVES, Phase.ATC)}
+        (Venue.HOSE, Phase.ATO),
+        (Venue.HOSE, Phase.CONTINUOUS),
+        (Venue.HOSE, Phase.ATC),
+        (Venue.HNX, Phase.CONTINUOUS),
+        (Venue.HNX, Phase.ATC),
+        (Venue.HNX, Phase.PLO),
+        (Venue.UPCOM, Phase.CONTINUOUS),
+        (Venue.DERIVATIVES, Phase.ATO),
+        (Venue.DERIVATIVES, Phase.CONTINUOUS),
+        (Venue.DERIVATIVES, Phase.ATC),
+    }
 
 
 def test_post_close_prints_stay_at_the_close(day):
@@ -275,15 +292,19 @@ def test_index_values_follow_their_members(day):
     assert codes == ["VN30", "VNINDEX", "HNXIndex", "HNXUpcomIndex"]
     assert len(read_members()) == 30
     for place, index in enumerate(day.indices):
-        events = day.events[(day.events["kind"] == EventKind.INDEX)
-                            & (day.events["symbol"] == place)]
+        events = day.events[
+            (day.events["kind"] == EventKind.INDEX) & (day.events["symbol"] == place)
+        ]
         rows = day.index_values[events["row"]]
         members = [PUBLISHED[day.symbols[member].code] for member in index.members]
         assert rows["volume"][-1] == sum(member.volume_shares for member in members)
         for name in ("volume", "value_vnd", "put_through_volume", "put_through_value_vnd"):
             assert (np.diff(rows[name]) >= 0).all()
-        gain = sum(member.close_e2 * 10**9 // member.prior_close_e2 - 10**9
-                   for member in members if member.traded) // len(members)
+        gain = sum(
+            member.close_e2 * 10**9 // member.prior_close_e2 - 10**9
+            for member in members
+            if member.traded
+        ) // len(members)
         assert abs(rows["value_e2"][-1] - index.prior_e2 * (1 + gain / 1e9)) <= 1
         assert np.abs(np.diff(rows["value_e2"])).max() < index.prior_e2 * 0.03
         breadth = rows["advances"] + rows["unchanged"] + rows["declines"]
@@ -293,12 +314,24 @@ def test_index_values_follow_their_members(day):
         assert (breadth[over] == 0).all()
         final = rows[~over][-1]
         assert final["advances"] == sum(
-            member.traded and member.close_e2 > member.prior_close_e2 for member in members)
+            member.traded and member.close_e2 > member.prior_close_e2 for member in members
+        )
         assert final["declines"] == sum(
-            member.traded and member.close_e2 < member.prior_close_e2 for member in members)
-    assert abs(int(day.index_values["value_e2"][day.events["row"][
-        (day.events["kind"] == EventKind.INDEX) & (day.events["symbol"] == 0)][-1]])
-        - FUTURES.bars[-1].close_e2) <= 1  # the VN30 ends where its future does
+            member.traded and member.close_e2 < member.prior_close_e2 for member in members
+        )
+    assert (
+        abs(
+            int(
+                day.index_values["value_e2"][
+                    day.events["row"][
+                        (day.events["kind"] == EventKind.INDEX) & (day.events["symbol"] == 0)
+                    ][-1]
+                ]
+            )
+            - FUTURES.bars[-1].close_e2
+        )
+        <= 1
+    )  # the VN30 ends where its future does
 
 
 def test_each_symbol_enters_each_phase_once(one):
@@ -307,7 +340,8 @@ def test_each_symbol_enters_each_phase_once(one):
             Venue.HOSE: ["ATO", "LO", "BREAK", "LO", "ATC", "C"],
             Venue.HNX: ["LO", "BREAK", "LO", "ATC", "C", "C"],
             Venue.UPCOM: ["LO", "BREAK", "LO", "C"],
-            Venue.DERIVATIVES: ["ATO", "LO", "BREAK", "LO", "ATC", "C"]}[symbol.venue]
+            Venue.DERIVATIVES: ["ATO", "LO", "BREAK", "LO", "ATC", "C"],
+        }[symbol.venue]
         assert [FeedSession(word).name for word in events["session"]] == expected
 
 
@@ -319,10 +353,10 @@ def test_the_day_has_the_shape_and_size_of_a_real_one(day):
     _, counts = np.unique(keys, return_counts=True)
     assert 0.15 < (counts >= 2).mean() < 0.21  # 18 % on a real tape (ssi-wire section 4.7)
     minutes = np.bincount(events["time_ms"] // 60_000, minlength=1440)
-    calm = np.median(minutes[10 * 60:11 * 60])
+    calm = np.median(minutes[10 * 60 : 11 * 60])
     for burst in (9 * 60 + 15, 13 * 60, 14 * 60 + 29):
         assert minutes[burst] > 1.5 * calm
-    assert minutes[11 * 60 + 31:13 * 60].sum() == 0
+    assert minutes[11 * 60 + 31 : 13 * 60].sum() == 0
 
 
 def test_the_same_seed_gives_the_same_day(one):
@@ -333,8 +367,10 @@ def test_the_same_seed_gives_the_same_day(one):
 
 def test_the_order_of_the_table_does_not_matter():
     backwards = TABLE._replace(listings=TABLE.listings[::-1])
-    assert (plan_day(backwards, FUTURES, seed=5, **SMALL._asdict()).digest()
-            == plan_day(TABLE, FUTURES, seed=5, **SMALL._asdict()).digest())
+    assert (
+        plan_day(backwards, FUTURES, seed=5, **SMALL._asdict()).digest()
+        == plan_day(TABLE, FUTURES, seed=5, **SMALL._asdict()).digest()
+    )
 
 
 def test_another_date_moves_the_day_and_names_another_contract():
@@ -343,8 +379,11 @@ def test_another_date_moves_the_day_and_names_another_contract():
     assert day.future_code == "41I1G4000"
     _, rows = day.trades_of("41I1G4000")
     assert rows["volume"].sum() == sum(bar.volume_contracts for bar in FUTURES.bars)
-    late = [events["time_ms"].max() for symbol, events in by_symbol(day, EventKind.TRADE)
-            if symbol.venue is Venue.HNX and events.size >= 30]
+    late = [
+        events["time_ms"].max()
+        for symbol, events in by_symbol(day, EventKind.TRADE)
+        if symbol.venue is Venue.HNX and events.size >= 30
+    ]
     assert min(late) >= (14 * 3600 + 55 * 60) * 1000  # PLO matches from 14:55 since KRX
 
 
@@ -354,7 +393,10 @@ def test_without_bars_there_is_no_future():
     assert [symbol.code for symbol in day.symbols] == ["HPG", "SHB"]
     assert day.expected.keys() == {"HPG", "SHB"}
     assert [index.code for index in day.indices if index.members.size] == [
-        "VN30", "VNINDEX", "HNXIndex"]
+        "VN30",
+        "VNINDEX",
+        "HNXIndex",
+    ]
 
 
 def test_own_basket_and_contract_name():
@@ -369,16 +411,19 @@ def test_digest_notices_any_change(one):
     assert dataclasses.replace(one, trades=changed).digest() != one.digest()
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    ({"trades_max": 100}, "trades_max is 100, but the prices of .* need at least 1909"),
-    ({"symbols": {"HPG", "NONE"}}, "has no NONE"),
-    ({"symbols": set()}, "no symbols chosen"),
-    ({"date": dt.date(2021, 7, 17)}, "2021-07-17 is no trading day"),
-    ({"seed": -1}, "seed is too small"),
-    ({"index_interval_s": 0}, "index_interval_s is too small"),
-    ({"quotes_per_trade": -0.5}, "quotes_per_trade is too small"),
-    ({"contract": "HPG"}, "HPG is both a stock of .* and the future"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"trades_max": 100}, "trades_max is 100, but the prices of .* need at least 1909"),
+        ({"symbols": {"HPG", "NONE"}}, "has no NONE"),
+        ({"symbols": set()}, "no symbols chosen"),
+        ({"date": dt.date(2021, 7, 17)}, "2021-07-17 is no trading day"),
+        ({"seed": -1}, "seed is too small"),
+        ({"index_interval_s": 0}, "index_interval_s is too small"),
+        ({"quotes_per_trade": -0.5}, "quotes_per_trade is too small"),
+        ({"contract": "HPG"}, "HPG is both a stock of .* and the future"),
+    ],
+)
 def test_impossible_wishes_are_refused(arguments, sentence):
     with pytest.raises(ConfigError, match=sentence):
         plan_day(TABLE, FUTURES, **arguments)

@@ -25,16 +25,34 @@ from tests.oracle import synthetic_messages
 
 GOLDEN = Path(__file__).parent.parent / "data" / "ssi-golden.jsonl"
 # Large, small, untraded, limit-locked, three exchanges; AGP needs prints below a round lot.
-SYMBOLS = ("ACB", "ADC", "AGP", "BSI", "BWS", "FLC", "HPG", "LHC", "MH3", "PXT", "SHB", "WCS",
-           "YBM")
+SYMBOLS = (
+    "ACB",
+    "ADC",
+    "AGP",
+    "BSI",
+    "BWS",
+    "FLC",
+    "HPG",
+    "LHC",
+    "MH3",
+    "PXT",
+    "SHB",
+    "WCS",
+    "YBM",
+)
 
 
 @pytest.fixture(scope="module")
 def day():
     table = read_table(SHIPPED_TABLE)
     codes = {listing.code for listing in table.listings} & set(SYMBOLS)
-    return plan_day(table, read_futures(SHIPPED_FUTURES), seed=3, symbols=codes,
-                    **SMALL._replace(trades_max=2_000)._asdict())
+    return plan_day(
+        table,
+        read_futures(SHIPPED_FUTURES),
+        seed=3,
+        symbols=codes,
+        **SMALL._replace(trades_max=2_000)._asdict(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +109,11 @@ def test_numbers_look_as_in_real_messages(everything):
 
 
 def test_snapshot_is_all_zero(day, everything):
-    snapshots = [record_of(message) for time_ms, data_type, _, message in everything
-                 if data_type == "X" and time_ms < 8.5 * 3_600_000]
+    snapshots = [
+        record_of(message)
+        for time_ms, data_type, _, message in everything
+        if data_type == "X" and time_ms < 8.5 * 3_600_000
+    ]
     assert [record["Symbol"] for record in snapshots] == [each.code for each in day.symbols]
     for record in snapshots:
         assert record["Time"].startswith("08:00:0")
@@ -100,8 +121,12 @@ def test_snapshot_is_all_zero(day, everything):
         assert record["Change"] == -record["RefPrice"]
         assert record["RatioChange"] == -100.0
         assert record["TradingSession"] == "C"
-        assert all(record[f"{side}{part}{i}"] == 0.0 for side in ("Bid", "Ask")
-                   for part in ("Price", "Vol") for i in range(1, 11))
+        assert all(
+            record[f"{side}{part}{i}"] == 0.0
+            for side in ("Bid", "Ask")
+            for part in ("Price", "Vol")
+            for i in range(1, 11)
+        )
 
 
 def test_an_untraded_symbol_never_shows_a_trade(everything):
@@ -125,13 +150,16 @@ def test_hose_shows_three_levels_and_others_up_to_ten(everything):
 
 def test_filter_by_type_and_symbol(day, everything):
     some = list(iter_messages(day, {"X-TRADE", "R"}, {"ACB", "HPG"}))
-    assert some == [each for each in everything
-                    if each[1] in ("X-TRADE", "R") and each[2] in ("ACB", "HPG")]
+    assert some == [
+        each for each in everything if each[1] in ("X-TRADE", "R") and each[2] in ("ACB", "HPG")
+    ]
     channels = {"X-QUOTE": ["HPG"], "MI": ["hnxindex"], "F": None}
     chosen = list(iter_messages(day, channels))
-    assert chosen == [each for each in everything
-                      if (each[1], each[2]) in (("X-QUOTE", "HPG"), ("MI", "HNXIndex"))
-                      or each[1] == "F"]
+    assert chosen == [
+        each
+        for each in everything
+        if (each[1], each[2]) in (("X-QUOTE", "HPG"), ("MI", "HNXIndex")) or each[1] == "F"
+    ]
     assert list(iter_messages(day, set())) == []
     assert list(iter_messages(day, channels, symbols=[])) == []
 
@@ -169,22 +197,34 @@ def test_frames_hold_all_messages_in_order(day, messages_per_frame):
 
 def test_frame_bytes_are_the_reference_bytes():
     """The envelope of ssi-wire section 1.4, escapes verbatim."""
-    golden = next(json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()
-                  if json.loads(line)["type"] == "F")
+    golden = next(
+        json.loads(line)
+        for line in GOLDEN.read_text(encoding="utf-8").splitlines()
+        if json.loads(line)["type"] == "F"
+    )
     record = json.loads(json.loads(golden["envelope"])["Content"])
     message = synthetic_messages.hub_message("F", record)
     assert orjson.loads(message)["A"] == [golden["envelope"]]
     assert message.startswith(
         rb'{"H":"FcMarketDataV2Hub","M":"Broadcast","A":["{\"DataType\":\"F\",\"Content\":'
-        rb'\"{\\\"RType\\\":\\\"F\\\",')
+        rb"\"{\\\"RType\\\":\\\"F\\\","
+    )
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (0, "0.0"), (60_500, "60500.0"), (838_234_940_000, "838234940000.0"),
-    (10**15 - 1, "999999999999999.0"), (10**15, "1E+15"), (1_234_567_890_123_456,
-                                                           "1.234567890123456E+15"),
-    (2**53, "9.007199254740992E+15"), (-10**16, "-1E+16"), (10**22, "1E+22"),
-])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.0"),
+        (60_500, "60500.0"),
+        (838_234_940_000, "838234940000.0"),
+        (10**15 - 1, "999999999999999.0"),
+        (10**15, "1E+15"),
+        (1_234_567_890_123_456, "1.234567890123456E+15"),
+        (2**53, "9.007199254740992E+15"),
+        (-(10**16), "-1E+16"),
+        (10**22, "1E+22"),
+    ],
+)
 def test_whole_numbers_as_newtonsoft_writes_them(value, text):
     assert whole_number(value) == text
     assert float(text) == float(value)

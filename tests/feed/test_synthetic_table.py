@@ -15,8 +15,7 @@ from engine.feed.synthetic import (
 from engine.feed.synthetic.table import prints_min
 from engine.schema.codes import Venue
 
-HEADER = ("symbol,exchange,prior_close_vnd,open_vnd,high_vnd,low_vnd,close_vnd,volume_shares,"
-          "name")
+HEADER = "symbol,exchange,prior_close_vnd,open_vnd,high_vnd,low_vnd,close_vnd,volume_shares,name"
 GOOD = "HPG,HOSE,47000,47000,48000,46500,47500,26337900,Hoa Phat"
 BARS = "start,open,high,low,close,volume_contracts"
 GOOD_BAR = "2021-07-15 09:00:00,1410.8,1411.5,1403.1,1406.8,13624"
@@ -35,7 +34,11 @@ def test_the_shipped_table():
     by_code = {listing.code: listing for listing in table.listings}
     agp = by_code["AGP"]
     assert (agp.venue, agp.prior_close_e2, agp.ohlc_e2, agp.volume_shares) == (
-        Venue.UPCOM, 1_860_000, (1_810_000, 1_850_000, 1_810_000, 1_810_000), 200)
+        Venue.UPCOM,
+        1_860_000,
+        (1_810_000, 1_850_000, 1_810_000, 1_810_000),
+        200,
+    )
     assert sum(listing.volume_shares for listing in table.listings) == 466_591_600
     assert not by_code["ADC"].traded
 
@@ -48,17 +51,33 @@ def test_the_shipped_bars_and_basket():
     assert len(set(read_members())) == 30
 
 
-@pytest.mark.parametrize(("prices", "count"), [
-    ((5, 5, 5, 5), 1), ((5, 6, 5, 6), 2), ((6, 6, 5, 5), 2), ((5, 6, 5, 5), 3), ((5, 6, 4, 6), 3),
-    ((5, 7, 4, 6), 4), ((5, 7, 4, 5), 4)])
+@pytest.mark.parametrize(
+    ("prices", "count"),
+    [
+        ((5, 5, 5, 5), 1),
+        ((5, 6, 5, 6), 2),
+        ((6, 6, 5, 5), 2),
+        ((5, 6, 5, 5), 3),
+        ((5, 6, 4, 6), 3),
+        ((5, 7, 4, 6), 4),
+        ((5, 7, 4, 5), 4),
+    ],
+)
 def test_fewest_prints(prices, count):
     assert prints_min(*prices) == count
 
 
 def test_columns_may_come_in_any_order_and_more_of_them(tmp_path):
-    table = read_table(write(
-        tmp_path, "extra,volume_shares,close_vnd,low_vnd,high_vnd,open_vnd,prior_close_vnd,exchange"
-        ",symbol", "x,100,10,10,10,10,11,HNX,ABC", "", name="any.csv"))
+    table = read_table(
+        write(
+            tmp_path,
+            "extra,volume_shares,close_vnd,low_vnd,high_vnd,open_vnd,prior_close_vnd,exchange"
+            ",symbol",
+            "x,100,10,10,10,10,11,HNX,ABC",
+            "",
+            name="any.csv",
+        )
+    )
     assert table.date is None
     assert table.listings[0].name == ""
     assert table.listings[0].venue is Venue.HNX
@@ -116,15 +135,24 @@ def test_duplicates_name_both_lines(tmp_path):
         read_table(write(tmp_path, HEADER, GOOD, GOOD.replace("HPG", "HPX"), GOOD))
 
 
-@pytest.mark.parametrize(("lines", "sentence"), [
-    ([], "line 1: the header lacks symbol, exchange"),
-    ([HEADER], "the table has no rows"),
-    ([HEADER.replace("volume_shares", "volume"), GOOD], "the header lacks volume_shares"),
-    ([HEADER, GOOD + ",and more"], "line 2: 10 cells under a header of 9"),
-    ([HEADER, "AAA,HOSE,1,9,9,9,9,1,", "BBB,HNX,1,9000000,9000000,9000000,9000000,900000000,"],
-     "all rows together are worth up to 8100000000000009 VND"),
-    ([HEADER, "HPG,HOSE"], "line 2: 2 cells under a header of 9"),
-])
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ([], "line 1: the header lacks symbol, exchange"),
+        ([HEADER], "the table has no rows"),
+        ([HEADER.replace("volume_shares", "volume"), GOOD], "the header lacks volume_shares"),
+        ([HEADER, GOOD + ",and more"], "line 2: 10 cells under a header of 9"),
+        (
+            [
+                HEADER,
+                "AAA,HOSE,1,9,9,9,9,1,",
+                "BBB,HNX,1,9000000,9000000,9000000,9000000,900000000,",
+            ],
+            "all rows together are worth up to 8100000000000009 VND",
+        ),
+        ([HEADER, "HPG,HOSE"], "line 2: 2 cells under a header of 9"),
+    ],
+)
 def test_misshapen_files_are_refused(tmp_path, lines, sentence):
     with pytest.raises(ConfigError, match=sentence):
         read_table(write(tmp_path, *lines))
@@ -141,22 +169,34 @@ def test_files_that_cannot_be_read_are_refused(tmp_path):
         read_table(binary)
 
 
-@pytest.mark.parametrize(("row", "sentence"), [
-    ("2021-07-15 09:15:00,1410.8,1411.5,1412.0,1406.8,10", "low: low 1412.0 is above"),
-    ("2021-07-15 09:15:00,1410.8,1409,1403,1406.8,10", "high: high 1409 is below open 1410.8"),
-    ("2021-07-15 09:15:00,1410.85x,1411.5,1403,1406.8,10", "open: '1410.85x' is no price"),
-    ("2021-07-15 09:15:00,1410.855,1411.5,1403,1406.8,10", "open: '1410.855' is no price"),
-    ("2021-07-15 09:15:00,0,0,0,0,10", "low: a future cannot trade at 0"),
-    ("2021-07-15 09:15:00,1410.8,200000,1403,1406.8,10", "high: 200000 points is more than"),
-    ("2021-07-15 09:15:00,1410.8,1411.5,1403.1,1406.8,3", "3 contracts cannot make 4 prints"),
-    ("2021-07-15 09:15:00,99999,99999,99999,99999,2000000000", "are worth more than"),
-    ("2021-07-15 09:15:00,1410.8,1411.5,1403.1,1406.8,-1", "'-1' is no whole number"),
-    ("2021-07-16 09:15:00,1410.8,1411.5,1403.1,1406.8,10", "is another day than 2021-07-15"),
-    ("2021-07-15 09:00:00,1410.8,1411.5,1403.1,1406.8,10", "does not come after the bar before"),
-    ("2021-07-15 08:45:00,1410.8,1411.5,1403.1,1406.8,10", "does not come after the bar before"),
-    ("quarter past nine,1410.8,1411.5,1403.1,1406.8,10", "start: 'quarter past nine' is no time"),
-    ("2021-07-15T09:15:00+07:00,1410.8,1411.5,1403.1,1406.8,10", "no zone"),
-])
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("2021-07-15 09:15:00,1410.8,1411.5,1412.0,1406.8,10", "low: low 1412.0 is above"),
+        ("2021-07-15 09:15:00,1410.8,1409,1403,1406.8,10", "high: high 1409 is below open 1410.8"),
+        ("2021-07-15 09:15:00,1410.85x,1411.5,1403,1406.8,10", "open: '1410.85x' is no price"),
+        ("2021-07-15 09:15:00,1410.855,1411.5,1403,1406.8,10", "open: '1410.855' is no price"),
+        ("2021-07-15 09:15:00,0,0,0,0,10", "low: a future cannot trade at 0"),
+        ("2021-07-15 09:15:00,1410.8,200000,1403,1406.8,10", "high: 200000 points is more than"),
+        ("2021-07-15 09:15:00,1410.8,1411.5,1403.1,1406.8,3", "3 contracts cannot make 4 prints"),
+        ("2021-07-15 09:15:00,99999,99999,99999,99999,2000000000", "are worth more than"),
+        ("2021-07-15 09:15:00,1410.8,1411.5,1403.1,1406.8,-1", "'-1' is no whole number"),
+        ("2021-07-16 09:15:00,1410.8,1411.5,1403.1,1406.8,10", "is another day than 2021-07-15"),
+        (
+            "2021-07-15 09:00:00,1410.8,1411.5,1403.1,1406.8,10",
+            "does not come after the bar before",
+        ),
+        (
+            "2021-07-15 08:45:00,1410.8,1411.5,1403.1,1406.8,10",
+            "does not come after the bar before",
+        ),
+        (
+            "quarter past nine,1410.8,1411.5,1403.1,1406.8,10",
+            "start: 'quarter past nine' is no time",
+        ),
+        ("2021-07-15T09:15:00+07:00,1410.8,1411.5,1403.1,1406.8,10", "no zone"),
+    ],
+)
 def test_impossible_bars_are_refused(tmp_path, row, sentence):
     path = write(tmp_path, BARS, GOOD_BAR, row, name="bars.csv")
     with pytest.raises(ConfigError) as refusal:

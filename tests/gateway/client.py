@@ -11,12 +11,12 @@ def split_frames(data: bytes) -> list[bytes]:
         size, at = data[at + 1], at + 2
         assert size < 128, "a server does not mask"
         if size == 126:
-            size, at = int.from_bytes(data[at:at + 2], "big"), at + 2
+            size, at = int.from_bytes(data[at : at + 2], "big"), at + 2
             assert size >= 126
         elif size == 127:
-            size, at = int.from_bytes(data[at:at + 8], "big"), at + 8
+            size, at = int.from_bytes(data[at : at + 8], "big"), at + 8
             assert size >= 65_536
-        payloads.append(data[at:at + size])
+        payloads.append(data[at : at + size])
         assert len(payloads[-1]) == size, "a frame is cut off"
         at += size
     return payloads
@@ -75,7 +75,8 @@ class ClientModel:
         assert frame["n"] >= 1
         if before is not None:
             assert frame["seq"] == before + frame["n"], (
-                f"{topic}: {before} + {frame['n']} is not {frame['seq']}")
+                f"{topic}: {before} + {frame['n']} is not {frame['seq']}"
+            )
         self._news(topic, frame["seq"] - frame["n"], frame)
         self.seq[topic], self.data[topic] = frame["seq"], frame["data"]
 

@@ -25,6 +25,7 @@ WATCHDOG_S = 30.0
 
 def run(scenario, tmp_path, codes=("FPT", "HPG", "VNM"), **settings):
     """Run ``scenario(tape)`` against a live gateway."""
+
     async def main():
         async with asyncio.timeout(4 * WATCHDOG_S), Tape(tmp_path, codes, settings) as tape:
             await scenario(tape)
@@ -42,8 +43,7 @@ class Tape:
         self.publisher = self._publisher()
         self.counters = np.zeros(1, GATEWAY_COUNTERS)
         self.clock = SystemClock()
-        self.settings = GatewaySettings((self.endpoints,), port=0, symbols_max=CAPACITY,
-                                        **settings)
+        self.settings = GatewaySettings((self.endpoints,), port=0, symbols_max=CAPACITY, **settings)
         self.feed_state = FeedState.LIVE
         self.stop = asyncio.Event()
 
@@ -55,9 +55,16 @@ class Tape:
         self.publisher.flush(self.clock.now_ns())  # the names are old news, in the snapshot only
         self._answering = asyncio.ensure_future(self._answer())
         listening = asyncio.get_running_loop().create_future()
-        self._serving = asyncio.ensure_future(serve(
-            self.settings, self.counters, self.clock, listening.set_result, stop=self.stop,
-            feed_state=lambda: self.feed_state))
+        self._serving = asyncio.ensure_future(
+            serve(
+                self.settings,
+                self.counters,
+                self.clock,
+                listening.set_result,
+                stop=self.stop,
+                feed_state=lambda: self.feed_state,
+            )
+        )
         await asyncio.wait([listening, self._serving], return_when=asyncio.FIRST_COMPLETED)
         if self._serving.done():
             await self._serving

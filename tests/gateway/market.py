@@ -29,19 +29,40 @@ class Market:
 
     def list(self, code, venue=Venue.HOSE, multiplier=1, instrument=Instrument.STOCK):
         self.ids[code] = symbol_id = len(self.ids) + 1
-        self._put(SYMBOL, code, code=code.encode(), value_multiplier=multiplier, venue=venue,
-                  instrument=instrument)
+        self._put(
+            SYMBOL,
+            code,
+            code=code.encode(),
+            value_multiplier=multiplier,
+            venue=venue,
+            instrument=instrument,
+        )
         return symbol_id
 
     def trade(self, code, price_e2=2_530_000, volume=100, side=Side.BUY, **values):
         seen = self.latest["trade"][self.ids[code]]["total_volume_shares"]
-        return self._put(TRADE, code, price_e2=price_e2, volume_shares=volume, side=side,
-                         value_vnd=price_e2 * volume // 100, side_rule=1, side_exchange=side,
-                         total_volume_shares=seen + volume, **values)
+        return self._put(
+            TRADE,
+            code,
+            price_e2=price_e2,
+            volume_shares=volume,
+            side=side,
+            value_vnd=price_e2 * volume // 100,
+            side_rule=1,
+            side_exchange=side,
+            total_volume_shares=seen + volume,
+            **values,
+        )
 
     def quote(self, code, bid_e2, ask_e2, bid_volume=100, ask_volume=200):
-        return self._put(QUOTE, code, bid_price_e2=bid_e2, ask_price_e2=ask_e2,
-                         bid_volume_shares=bid_volume, ask_volume_shares=ask_volume)
+        return self._put(
+            QUOTE,
+            code,
+            bid_price_e2=bid_e2,
+            ask_price_e2=ask_e2,
+            bid_volume_shares=bid_volume,
+            ask_volume_shares=ask_volume,
+        )
 
     def book(self, code, bids, asks):
         values = {}
@@ -57,12 +78,18 @@ class Market:
 
     def _put(self, channel, code, /, **values):
         symbol_id = self.ids[code]
-        row = self.latest[channel.name][symbol_id:symbol_id + 1]
+        row = self.latest[channel.name][symbol_id : symbol_id + 1]
         self.clock_s += 1
-        for name, value in {"seq": row["seq"][0] + 1, "symbol_id": symbol_id,
-                            "recv_ns": self.clock_s * 10**9 + 5, "exch_s": self.clock_s,
-                            "phase": Phase.CONTINUOUS, "venue": Venue.HOSE, "updates": 1,
-                            **values}.items():
+        for name, value in {
+            "seq": row["seq"][0] + 1,
+            "symbol_id": symbol_id,
+            "recv_ns": self.clock_s * 10**9 + 5,
+            "exch_s": self.clock_s,
+            "phase": Phase.CONTINUOUS,
+            "venue": Venue.HOSE,
+            "updates": 1,
+            **values,
+        }.items():
             row[name] = value
         copy = row.copy()
         self.pending.append((channel, copy))
@@ -78,8 +105,11 @@ class Market:
         return self._decoded(BusKind.DELTA, next(self.frame_seq), sections)
 
     def snapshot(self) -> BusFrame:
-        sections = [(c, rows[rows["seq"] > 0]) for c in CHANNELS
-                    if (rows := self.latest[c.name])["seq"].any()]
+        sections = [
+            (c, rows[rows["seq"] > 0])
+            for c in CHANNELS
+            if (rows := self.latest[c.name])["seq"].any()
+        ]
         return self._decoded(BusKind.SNAPSHOT, 0, sections)
 
     def start_over(self, epoch):

@@ -53,9 +53,11 @@ class Desk:
         for text in topics:
             subscriptions[text] = {
                 channel.code: spec_of(mode or channel.default_mode, interval_ms)
-                for channel in parse(text).channels}
-        self.fanout.change(client, subscriptions, frozenset(topics if snapshot else ()), b"",
-                           self.now_ns)
+                for channel in parse(text).channels
+            }
+        self.fanout.change(
+            client, subscriptions, frozenset(topics if snapshot else ()), b"", self.now_ns
+        )
         return client.sink
 
     def leave(self, name, *topics):

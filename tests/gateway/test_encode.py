@@ -49,35 +49,76 @@ def encode(market):
     return one
 
 
-@pytest.mark.parametrize(("price_e2", "text"), [
-    (0, "0"), (100, "1"), (1, "0.01"), (10, "0.1"), (110, "1.1"), (2_530_000, "25300"),
-    (128_390, "1283.9"), (128_395, "1283.95"), (-150, "-1.5"), (-5, "-0.05"), (-100, "-1"),
-    (2_000_000_000, "20000000"), (99, "0.99"), (105, "1.05")])
+@pytest.mark.parametrize(
+    ("price_e2", "text"),
+    [
+        (0, "0"),
+        (100, "1"),
+        (1, "0.01"),
+        (10, "0.1"),
+        (110, "1.1"),
+        (2_530_000, "25300"),
+        (128_390, "1283.9"),
+        (128_395, "1283.95"),
+        (-150, "-1.5"),
+        (-5, "-0.05"),
+        (-100, "-1"),
+        (2_000_000_000, "20000000"),
+        (99, "0.99"),
+        (105, "1.05"),
+    ],
+)
 def test_prices_are_exact_both_ways(price_e2, text):
     assert price_text(price_e2) == text
     assert Decimal(text) * 100 == price_e2
     assert json.loads(text, parse_int=Decimal, parse_float=Decimal) * 100 == price_e2
 
 
-@given(st.integers(-2**31, 2**31 - 1))
+@given(st.integers(-(2**31), 2**31 - 1))
 def test_any_price_comes_back(price_e2):
     assert Decimal(price_text(price_e2)) * 100 == price_e2
     assert str(Decimal(price_text(price_e2))) == price_text(price_e2)  # no trailing zero
 
 
 def test_a_trade(market, encode):
-    row = market.trade("FPT", 2_535_000, 300, Side.SELL, flags=DeltaFlag.DISAGREE
-                       | DeltaFlag.MISSED_BEFORE, bid_price_e2=2_530_000, ask_price_e2=2_535_000,
-                       side_quote=Side.BUY, missed_volume_shares=50)
+    row = market.trade(
+        "FPT",
+        2_535_000,
+        300,
+        Side.SELL,
+        flags=DeltaFlag.DISAGREE | DeltaFlag.MISSED_BEFORE,
+        bid_price_e2=2_530_000,
+        ask_price_e2=2_535_000,
+        side_quote=Side.BUY,
+        missed_volume_shares=50,
+    )
     assert encode(TRADE, row, prev=0) == {
-        "op": "snap", "ch": 1 << 20 | 1, "topic": "trade.FPT", "seq": 1, "epoch": "42", "n": 1,
-        "data": {"recv_ns": market.clock_s * 10**9 + 5,
-                 "exch_time": "2021-07-15T09:30:03+07:00", "phase": "CONTINUOUS", "venue": "HOSE",
-                 "flags": ["MISSED_BEFORE", "DISAGREE"], "price": 25350, "side": "SELL",
-                 "side_rule": "EXCHANGE", "side_exchange": "SELL", "side_quote": "BUY",
-                 "side_tick": "UNKNOWN", "volume_shares": 300, "value_vnd": 7_605_000,
-                 "total_volume_shares": 300, "missed_volume_shares": 50, "bid_price": 25300,
-                 "ask_price": 25350}}
+        "op": "snap",
+        "ch": 1 << 20 | 1,
+        "topic": "trade.FPT",
+        "seq": 1,
+        "epoch": "42",
+        "n": 1,
+        "data": {
+            "recv_ns": market.clock_s * 10**9 + 5,
+            "exch_time": "2021-07-15T09:30:03+07:00",
+            "phase": "CONTINUOUS",
+            "venue": "HOSE",
+            "flags": ["MISSED_BEFORE", "DISAGREE"],
+            "price": 25350,
+            "side": "SELL",
+            "side_rule": "EXCHANGE",
+            "side_exchange": "SELL",
+            "side_quote": "BUY",
+            "side_tick": "UNKNOWN",
+            "volume_shares": 300,
+            "value_vnd": 7_605_000,
+            "total_volume_shares": 300,
+            "missed_volume_shares": 50,
+            "bid_price": 25300,
+            "ask_price": 25350,
+        },
+    }
 
 
 def test_a_delta_a_news_snap_and_a_requested_snap(market, encode):
@@ -96,10 +137,15 @@ def test_mixed_batches_keep_the_order_of_rows(market):
     directory.learn(market.latest["symbol"][1:3])
     rows = np.concatenate([np.array([market.quote("FPT", i, i)]) for i in range(4)])
     prev = np.array([0, 1, REQUESTED, 3])
-    frames = [orjson.loads(p) for p in
-              payloads(codecs(directory)[2].frames(rows, prev, list("abcd")))]
+    frames = [
+        orjson.loads(p) for p in payloads(codecs(directory)[2].frames(rows, prev, list("abcd")))
+    ]
     assert [(f["op"], f["seq"], f.get("epoch")) for f in frames] == [
-        ("snap", 1, "a"), ("d", 2, None), ("snap", 3, "c"), ("d", 4, None)]
+        ("snap", 1, "a"),
+        ("d", 2, None),
+        ("snap", 3, "c"),
+        ("d", 4, None),
+    ]
 
 
 def test_a_book_is_trimmed_but_keeps_its_holes(market, encode):
@@ -125,14 +171,23 @@ def stats_of(market, code="FPT", **values):
 
 
 def test_stats_nest_phase_and_side_and_show_only_what_happened(market, encode):
-    row = stats_of(market, reference_price_e2=2_500_000, last_price_e2=2_550_000,
-                   volume_shares=1_800, value_vnd=45_500_000, trade_day=18_823,
-                   last_trade_exch_s=1_626_316_200 - ICT_OFFSET_S)
+    row = stats_of(
+        market,
+        reference_price_e2=2_500_000,
+        last_price_e2=2_550_000,
+        volume_shares=1_800,
+        value_vnd=45_500_000,
+        trade_day=18_823,
+        last_trade_exch_s=1_626_316_200 - ICT_OFFSET_S,
+    )
     data = encode(STATS, row)["data"]
     assert data["phase_side"] == {
         "ATO": {"NEUTRAL": {"volume_shares": 1_000, "value_vnd": 25_000_000, "count": 1}},
-        "CONTINUOUS": {"BUY": {"volume_shares": 600, "value_vnd": 0, "count": 0},
-                       "SELL": {"volume_shares": 200, "value_vnd": 0, "count": 0}}}
+        "CONTINUOUS": {
+            "BUY": {"volume_shares": 600, "value_vnd": 0, "count": 0},
+            "SELL": {"volume_shares": 200, "value_vnd": 0, "count": 0},
+        },
+    }
     assert data["phase_disagree_count"] == {"CONTINUOUS": 3}
     assert data["trade_date"] == "2021-07-15"
     assert data["first_trade_exch_time"] is None
@@ -144,33 +199,54 @@ def test_stats_nest_phase_and_side_and_show_only_what_happened(market, encode):
 
 
 def test_ratios_know_the_multiplier_and_their_own_nonsense(market, encode):
-    row = stats_of(market, "VN30F2108", reference_price_e2=143_000, last_price_e2=143_210,
-                   volume_shares=2, value_vnd=2 * 143_150_000)
+    row = stats_of(
+        market,
+        "VN30F2108",
+        reference_price_e2=143_000,
+        last_price_e2=143_210,
+        volume_shares=2,
+        value_vnd=2 * 143_150_000,
+    )
     data = encode(STATS, row)["data"]
     assert data["vwap"] == 1431.5
     assert (data["change"], data["change_pct"]) == (2.1, 0.1469)
     nothing = encode(STATS, market.stats("FPT"))["data"]
     assert [nothing[name] for name in ("vwap", "change", "change_pct", "active_buy_ratio")] == [
-        None, None, None, None]
+        None,
+        None,
+        None,
+        None,
+    ]
 
 
 def test_merged_aggregates_stand_beside_the_data(market, encode):
     merged = Merged(64)
-    rows = np.concatenate([np.array([market.trade("FPT", p, v)])
-                           for p, v in ((100, 5), (300, 6), (150, 7))])
+    rows = np.concatenate(
+        [np.array([market.trade("FPT", p, v)]) for p, v in ((100, 5), (300, 6), (150, 7))]
+    )
     merged.add_trades(rows)
     frame = encode(TRADE, rows[-1], prev=1, merged=merged.take(np.array([1])))
     assert frame["n"] == 2
-    assert frame["merged"] == {"count": 3, "open": 1, "high": 3, "low": 1, "volume_shares": 18,
-                               "value_vnd": 33, "buy_volume_shares": 18, "sell_volume_shares": 0,
-                               "missed_volume_shares": 0}
+    assert frame["merged"] == {
+        "count": 3,
+        "open": 1,
+        "high": 3,
+        "low": 1,
+        "volume_shares": 18,
+        "value_vnd": 33,
+        "buy_volume_shares": 18,
+        "sell_volume_shares": 0,
+        "missed_volume_shares": 0,
+    }
     assert encode(TRADE, rows[-1], prev=1, merged=merged.take(np.array([1])))["merged"] == {
-        "count": 0}
+        "count": 0
+    }
 
 
 @pytest.mark.parametrize("channel", [c for c in CHANNELS if c.public], ids=lambda c: c.name)
-def test_every_field_of_every_public_channel_is_said_or_left_out_on_purpose(channel, market,
-                                                                           encode):
+def test_every_field_of_every_public_channel_is_said_or_left_out_on_purpose(
+    channel, market, encode
+):
     """A changed dtype shows up here: each field appears under the name the rules give it."""
     data = encode(channel, market._put(channel, "FPT"))["data"]
     for name in channel.dtype.names:
@@ -181,14 +257,26 @@ def test_every_field_of_every_public_channel_is_said_or_left_out_on_purpose(chan
         elif channel.dtype[name].shape == (10,):
             assert name[:3] + "s" in data
         else:
-            public = (name.removesuffix("_e2").replace("exch_s", "exch_time")
-                      .replace("trade_day", "trade_date"))
+            public = (
+                name.removesuffix("_e2")
+                .replace("exch_s", "exch_time")
+                .replace("trade_day", "trade_date")
+            )
             assert public in data, f"{channel.name}.{name}"
 
 
-@pytest.mark.parametrize(("field", "codes"), [
-    ("phase", Phase), ("venue", Venue), ("side", Side), ("side_rule", SideRule),
-    ("side_exchange", Side), ("side_quote", Side), ("side_tick", Side)])
+@pytest.mark.parametrize(
+    ("field", "codes"),
+    [
+        ("phase", Phase),
+        ("venue", Venue),
+        ("side", Side),
+        ("side_rule", SideRule),
+        ("side_exchange", Side),
+        ("side_quote", Side),
+        ("side_tick", Side),
+    ],
+)
 def test_every_code_is_its_word_and_back(field, codes, market, encode):
     for code in codes:
         row = market.trade("FPT")
@@ -233,22 +321,54 @@ def golden_frames():
     directory.learn(market.latest["symbol"][1:3])
     table = codecs(directory)
     rows = [
-        (TRADE, market.trade("FPT", 2_530_000, 1_200, Side.BUY, bid_price_e2=2_525_000,
-                             ask_price_e2=2_530_000), 0),
-        (TRADE, market.trade("FPT", 2_525_000, 800, Side.SELL, side_quote=Side.BUY,
-                             flags=DeltaFlag.DISAGREE), 1),
+        (
+            TRADE,
+            market.trade(
+                "FPT", 2_530_000, 1_200, Side.BUY, bid_price_e2=2_525_000, ask_price_e2=2_530_000
+            ),
+            0,
+        ),
+        (
+            TRADE,
+            market.trade(
+                "FPT", 2_525_000, 800, Side.SELL, side_quote=Side.BUY, flags=DeltaFlag.DISAGREE
+            ),
+            1,
+        ),
         (TRADE, market.trade("VN30F2108", 143_210, 3, Side.BUY), REQUESTED),
         (QUOTE, market.quote("FPT", 2_525_000, 2_530_000, 4_400, 1_900), 0),
         (QUOTE, market.quote("VN30F2108", 143_200, 143_210), 0),
-        (BOOK, market.book("FPT", [(2_525_000, 4_400), (2_520_000, 9_000)], [(2_530_000, 1_900)]),
-         0),
-        (STATS, stats_of(market, reference_price_e2=2_500_000, last_price_e2=2_525_000,
-                         open_price_e2=2_500_000, high_price_e2=2_530_000, low_price_e2=2_500_000,
-                         volume_shares=1_800, value_vnd=45_500_000, trade_count=3,
-                         trade_day=18_823), 0)]
-    return [payload for channel, row, prev in rows for payload in
-            payloads(table[channel.code].frames(np.array([row], channel.dtype), np.array([prev]),
-                                                [str(market.epoch)]))]
+        (
+            BOOK,
+            market.book("FPT", [(2_525_000, 4_400), (2_520_000, 9_000)], [(2_530_000, 1_900)]),
+            0,
+        ),
+        (
+            STATS,
+            stats_of(
+                market,
+                reference_price_e2=2_500_000,
+                last_price_e2=2_525_000,
+                open_price_e2=2_500_000,
+                high_price_e2=2_530_000,
+                low_price_e2=2_500_000,
+                volume_shares=1_800,
+                value_vnd=45_500_000,
+                trade_count=3,
+                trade_day=18_823,
+            ),
+            0,
+        ),
+    ]
+    return [
+        payload
+        for channel, row, prev in rows
+        for payload in payloads(
+            table[channel.code].frames(
+                np.array([row], channel.dtype), np.array([prev]), [str(market.epoch)]
+            )
+        )
+    ]
 
 
 def test_golden_frames():

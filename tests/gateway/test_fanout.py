@@ -125,8 +125,12 @@ def test_conflation_keeps_the_latest_state_and_exact_aggregates(market, desk):
     desk.feed(market.frame())
     desk.join("a", "trade.FPT", mode="conflate", interval_ms=50)
     desk.wait(50)
-    for price, volume, side in ((2_510_000, 100, Side.BUY), (2_490_000, 200, Side.SELL),
-                                (2_520_000, 300, Side.NEUTRAL), (2_500_000, 400, Side.BUY)):
+    for price, volume, side in (
+        (2_510_000, 100, Side.BUY),
+        (2_490_000, 200, Side.SELL),
+        (2_520_000, 300, Side.NEUTRAL),
+        (2_500_000, 400, Side.BUY),
+    ):
         market.trade("FPT", price, volume, side, missed_volume_shares=1)
         desk.now_ns += 1
         desk.fanout.on_frame(market.frame(), desk.now_ns)
@@ -136,9 +140,16 @@ def test_conflation_keeps_the_latest_state_and_exact_aggregates(market, desk):
     assert (frame["op"], frame["seq"], frame["n"]) == ("d", 5, 4)
     assert frame["data"]["price"] == 25_000
     assert frame["merged"] == {
-        "count": 4, "open": 25_100, "high": 25_200, "low": 24_900, "volume_shares": 1_000,
+        "count": 4,
+        "open": 25_100,
+        "high": 25_200,
+        "low": 24_900,
+        "volume_shares": 1_000,
         "value_vnd": 25_100 * 100 + 24_900 * 200 + 25_200 * 300 + 25_000 * 400,
-        "buy_volume_shares": 500, "sell_volume_shares": 200, "missed_volume_shares": 4}
+        "buy_volume_shares": 500,
+        "sell_volume_shares": 200,
+        "missed_volume_shares": 4,
+    }
 
 
 def test_conflation_is_at_once_when_idle_then_waits_its_interval(market, desk):

@@ -52,7 +52,8 @@ def test_the_mirror_equals_its_naive_twin(capacity, seed):
                 rows.append((symbol_id, seq, int(rng.integers(1, 99))))
             fresh, prev = mirror.apply(QUOTE, batch(rows), 0)
             assert [(r["symbol_id"], r["seq"], p) for r, p in zip(fresh, prev, strict=True)] == (
-                naive(known, rows))
+                naive(known, rows)
+            )
         for symbol_id, (seq, price) in known.items():
             assert mirror.rows[QUOTE.code][symbol_id]["bid_price_e2"] == price
             assert mirror.seq[QUOTE.code][symbol_id] == seq
@@ -76,10 +77,22 @@ def test_an_epoch_change_forgets_only_that_shard():
 def test_merged_equals_a_loop(seed):
     rng = np.random.default_rng(seed)
     market, merged = Market("A", "B", "C"), Merged(64)
-    rows = np.concatenate([np.array([market.trade(
-        str(rng.choice(["A", "B"])), int(rng.integers(1, 500)), int(rng.integers(1, 50)),
-        Side(int(rng.integers(0, 4))), missed_volume_shares=int(rng.integers(0, 3)))])
-        for _ in range(200)])
+    rows = np.concatenate(
+        [
+            np.array(
+                [
+                    market.trade(
+                        str(rng.choice(["A", "B"])),
+                        int(rng.integers(1, 500)),
+                        int(rng.integers(1, 50)),
+                        Side(int(rng.integers(0, 4))),
+                        missed_volume_shares=int(rng.integers(0, 3)),
+                    )
+                ]
+            )
+            for _ in range(200)
+        ]
+    )
     for part in np.array_split(rows, 7):
         merged.add_trades(part)
     ids = np.array([1, 2, 3])
@@ -91,13 +104,17 @@ def test_merged_equals_a_loop(seed):
             continue
         prices = [int(row["price_e2"]) for row in mine]
         assert (taken.open_e2[at], taken.high_e2[at], taken.low_e2[at]) == (
-            prices[0], max(prices), min(prices))
+            prices[0],
+            max(prices),
+            min(prices),
+        )
         for name, want in (
-                ("volume", [r["volume_shares"] for r in mine]),
-                ("value", [r["value_vnd"] for r in mine]),
-                ("missed", [r["missed_volume_shares"] for r in mine]),
-                ("buy", [r["volume_shares"] for r in mine if r["side"] == Side.BUY]),
-                ("sell", [r["volume_shares"] for r in mine if r["side"] == Side.SELL])):
+            ("volume", [r["volume_shares"] for r in mine]),
+            ("value", [r["value_vnd"] for r in mine]),
+            ("missed", [r["missed_volume_shares"] for r in mine]),
+            ("buy", [r["volume_shares"] for r in mine if r["side"] == Side.BUY]),
+            ("sell", [r["volume_shares"] for r in mine if r["side"] == Side.SELL]),
+        ):
             assert taken.sums[name][at] == sum(want)
     assert not merged.take(ids).count.any()
 
@@ -117,15 +134,18 @@ def test_merged_parts_add_up_to_the_whole():
     assert all(a.sums[name] == b.sums[name] for name in a.sums)
 
 
-@pytest.mark.parametrize(("marks", "kept"), [
-    ([5], 5),
-    ([5, 7], 5),  # the first thing missed counts
-    ([0, 3], 0),  # never introduced
-    ([5, 0], 0),  # introduced anew
-    ([REQUESTED, 7], REQUESTED),  # a state asked for stays that
-    ([REQUESTED, 0], REQUESTED),
-    ([5, REQUESTED], REQUESTED),
-])
+@pytest.mark.parametrize(
+    ("marks", "kept"),
+    [
+        ([5], 5),
+        ([5, 7], 5),  # the first thing missed counts
+        ([0, 3], 0),  # never introduced
+        ([5, 0], 0),  # introduced anew
+        ([REQUESTED, 7], REQUESTED),  # a state asked for stays that
+        ([REQUESTED, 0], REQUESTED),
+        ([5, REQUESTED], REQUESTED),
+    ],
+)
 def test_what_a_laggard_is_owed(marks, kept):
     lag, mirror, ids = Lag(CAPACITY), Mirror(CAPACITY), np.array([3])
     repeated = sum(lag.mark(QUOTE.code, ids, np.array([prev])) for prev in marks)
@@ -150,8 +170,11 @@ def test_rows_picked_as_bytes_are_the_rows(seed):
     rng = np.random.default_rng(seed)
     for channel in CHANNELS:
         rows = np.frombuffer(rng.bytes(20 * channel.dtype.itemsize), channel.dtype)
-        for index in (np.array([3, 3, 19, 0]), rng.integers(0, 2, 20).astype(bool),
-                      np.array([], np.int64)):
+        for index in (
+            np.array([3, 3, 19, 0]),
+            rng.integers(0, 2, 20).astype(bool),
+            np.array([], np.int64),
+        ):
             assert pick(rows, index).tobytes() == rows[index].tobytes()
         parts = [rows[:7], rows[7:7], rows[7:]]
         assert joined_rows(parts).tobytes() == rows.tobytes()

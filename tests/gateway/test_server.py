@@ -99,8 +99,9 @@ def test_a_late_joiner_gets_the_state_then_contiguous_deltas(tmp_path):
         async with tape.client() as desk:
             await desk.sub("trade.*")
             await busy
-            model = await desk.read(lambda m: m.seq.get("trade.FPT") == 150
-                                    and m.seq.get("trade.HPG") == 150, "the end")
+            model = await desk.read(
+                lambda m: m.seq.get("trade.FPT") == 150 and m.seq.get("trade.HPG") == 150, "the end"
+            )
             assert all(f["n"] == 1 for f in model.frames if f["op"] == "d")
 
     run(scenario, tmp_path)
@@ -116,10 +117,13 @@ def test_equal_clients_get_equal_bytes_and_frames_are_encoded_once(tmp_path):
                 tape.market.stats("FPT", volume_shares=i)
                 await tape.publish()
             for desk in (one, two):
-                await desk.read(lambda m: m.seq.get("trade.FPT") == 50
-                                and m.seq.get("stats.FPT") == 50, "all")
-            data = [[text for text in desk.raw if '"ch"' in text and "topics" not in text]
-                    for desk in (one, two)]
+                await desk.read(
+                    lambda m: m.seq.get("trade.FPT") == 50 and m.seq.get("stats.FPT") == 50, "all"
+                )
+            data = [
+                [text for text in desk.raw if '"ch"' in text and "topics" not in text]
+                for desk in (one, two)
+            ]
             assert data[0] == data[1]
 
     run(scenario, tmp_path)
@@ -133,10 +137,13 @@ def test_conflation_over_the_wire_is_exact(tmp_path):
                 tape.market.trade("FPT", 100 + i, 1 + i)
                 tape.market.quote("HPG", i, i + 1)
                 await tape.publish()
-            model = await desk.read(lambda m: m.seq.get("trade.FPT") == 400
-                                    and m.seq.get("quote.HPG") == 400, "the last state")
+            model = await desk.read(
+                lambda m: m.seq.get("trade.FPT") == 400 and m.seq.get("quote.HPG") == 400,
+                "the last state",
+            )
             assert sum(m["volume_shares"] for *_, m in model.news["trade.FPT"]) == sum(
-                range(1, 401))
+                range(1, 401)
+            )
             assert sum(m["count"] for *_, m in model.news["trade.FPT"]) == 400
             assert len(model.news["trade.FPT"]) < 400
 
@@ -187,7 +194,8 @@ def test_a_restarted_shard_is_followed_and_its_clients_told(tmp_path):
             tape.market.trade("FPT", 700)
             await tape.publish()
             model = await desk.read(
-                lambda m: m.data.get("trade.FPT", {}).get("price") == 7, "the new state")
+                lambda m: m.data.get("trade.FPT", {}).get("price") == 7, "the new state"
+            )
             assert desk.last("gap")["reason"] == "epoch"
             assert desk.last("snap")["epoch"] == "2"
             assert model.seq["trade.FPT"] == 1
@@ -197,9 +205,13 @@ def test_a_restarted_shard_is_followed_and_its_clients_told(tmp_path):
 
 def test_slow_readers_harm_nobody_and_end_right(tmp_path):
     """One reads nothing in mode all and is closed; one conflated ends in the right state."""
+
     async def scenario(tape: Tape):
-        async with (tape.client() as fast, tape.slow_client() as slow_all,
-                    tape.slow_client() as slow_conflated):
+        async with (
+            tape.client() as fast,
+            tape.slow_client() as slow_all,
+            tape.slow_client() as slow_conflated,
+        ):
             await fast.sub("stats.FPT", mode="all")
             await slow_all.sub("stats.FPT", mode="all")
             await slow_conflated.sub("stats.FPT", "trade.FPT", mode="conflate", interval_ms=0)
@@ -211,8 +223,10 @@ def test_slow_readers_harm_nobody_and_end_right(tmp_path):
                 await tape.publish()
                 await fast.read(lambda m, sent=sent: m.seq.get("stats.FPT") == sent, "in time")
             assert tape.cell("slow_closed") == 1
-            await slow_conflated.read(lambda m: m.seq.get("stats.FPT") == sent
-                                      and m.seq.get("trade.FPT") == sent, "the right state")
+            await slow_conflated.read(
+                lambda m: m.seq.get("stats.FPT") == sent and m.seq.get("trade.FPT") == sent,
+                "the right state",
+            )
             model = slow_conflated.model
             assert model.data == {**model.data, "stats.FPT": fast.model.data["stats.FPT"]}
             assert sum(m["volume_shares"] for *_, m in model.news["trade.FPT"]) == sent
@@ -277,8 +291,9 @@ def test_heartbeats_when_idle_and_the_moment_the_feed_dies(tmp_path):
             assert beat["exch_time"] == "2021-07-15T09:30:04+07:00"
             assert beat["lag_ns"] > 0
             tape.feed_state = FeedState.DOWN
-            await desk.read(lambda m: desk.last("heartbeat")["feed"] == {"state": "down"},
-                            "the bad news")
+            await desk.read(
+                lambda m: desk.last("heartbeat")["feed"] == {"state": "down"}, "the bad news"
+            )
         assert tape.cell("heartbeat_ns") > 0
 
     run(scenario, tmp_path, heartbeat_ms=50)
@@ -320,8 +335,12 @@ async def http(port, path, *headers):
     return status, head, body
 
 
-UPGRADE = ("Upgrade: websocket", "Connection: keep-alive, Upgrade", "Sec-WebSocket-Version: 13",
-           "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+UPGRADE = (
+    "Upgrade: websocket",
+    "Connection: keep-alive, Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+)
 
 
 def test_other_requests_get_a_page_or_a_polite_no(tmp_path):
@@ -331,17 +350,23 @@ def test_other_requests_get_a_page_or_a_polite_no(tmp_path):
         assert b"text/html" in head
         assert b"vntape" in body
         for path, headers, want, word in (
-                ("/nothing", (), 404, b"/ws"),
-                ("/ws", (), 426, b"WebSocket"),
-                ("/ws", (*UPGRADE, "Origin: https://evil.example"), 403, b"host"),
-                ("/ws", (*UPGRADE, "Sec-WebSocket-Protocol: vntape.v1.bin"), 400, b"not offered"),
-                ("/ws", (*UPGRADE, "Sec-WebSocket-Protocol: chat"), 400, b"chat")):
+            ("/nothing", (), 404, b"/ws"),
+            ("/ws", (), 426, b"WebSocket"),
+            ("/ws", (*UPGRADE, "Origin: https://evil.example"), 403, b"host"),
+            ("/ws", (*UPGRADE, "Sec-WebSocket-Protocol: vntape.v1.bin"), 400, b"not offered"),
+            ("/ws", (*UPGRADE, "Sec-WebSocket-Protocol: chat"), 400, b"chat"),
+        ):
             status, _, body = await http(tape.port, path, *headers)
             assert status == want
             assert word in body
         ours = f"Origin: http://localhost:{tape.port}"
-        status, head, _ = await http(tape.port, "/ws?x=1", *UPGRADE, ours,
-                                     "Sec-WebSocket-Protocol: vntape.v1.bin, vntape.v1.json")
+        status, head, _ = await http(
+            tape.port,
+            "/ws?x=1",
+            *UPGRADE,
+            ours,
+            "Sec-WebSocket-Protocol: vntape.v1.bin, vntape.v1.json",
+        )
         assert status == 101  # Firefox's Connection header included
         assert b"vntape.v1.json" in head
 
@@ -382,13 +407,18 @@ def test_run_is_stopped_by_a_signal(tmp_path):
     import signal
 
     threads = threading.active_count()
-    run_gateway(settings_for(tmp_path, port=0), np.zeros(1, GATEWAY_COUNTERS), SystemClock(),
-                lambda port: os.kill(os.getpid(), signal.SIGTERM))
+    run_gateway(
+        settings_for(tmp_path, port=0),
+        np.zeros(1, GATEWAY_COUNTERS),
+        SystemClock(),
+        lambda port: os.kill(os.getpid(), signal.SIGTERM),
+    )
     assert threading.active_count() == threads
 
 
 def test_a_lossless_gateway_waits_for_its_reader(tmp_path):
     """The shard is paced by what the gateway reports as done, the gateway by its reader."""
+
     async def scenario(tape: Tape):
         def behind():
             return tape.publisher.frame_seq - int(tape.counters[0]["done_bus_frame"][0])

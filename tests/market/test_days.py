@@ -66,10 +66,18 @@ def test_days_that_did_not(date):
     assert not is_trading_day(date)
 
 
-@pytest.mark.parametrize(("year", "trading_days"), [
-    # weekdays of the year less the weekdays its holidays took, counted on a calendar
-    (2021, 261 - 11), (2022, 260 - 11), (2023, 260 - 11), (2024, 262 - 12), (2025, 261 - 12),
-    (2026, 261 - 12)])
+@pytest.mark.parametrize(
+    ("year", "trading_days"),
+    [
+        # weekdays of the year less the weekdays its holidays took, counted on a calendar
+        (2021, 261 - 11),
+        (2022, 260 - 11),
+        (2023, 260 - 11),
+        (2024, 262 - 12),
+        (2025, 261 - 12),
+        (2026, 261 - 12),
+    ],
+)
 def test_trading_days_in_a_year(year, trading_days):
     days = (dt.date(year, 1, 1) + dt.timedelta(days=i) for i in range(366))
     assert sum(is_trading_day(day) for day in days if day.year == year) == trading_days
@@ -81,13 +89,16 @@ def test_a_year_without_holidays_on_file_says_so():
     assert not is_trading_day(D("2027-01-02"))
 
 
-@pytest.mark.parametrize(("date", "following", "preceding"), [
-    ("2021-07-15", "2021-07-16", "2021-07-14"),
-    ("2021-07-16", "2021-07-19", "2021-07-15"),
-    ("2026-02-17", "2026-02-23", "2026-02-13"),
-    ("2026-04-26", "2026-04-28", "2026-04-24"),
-    ("2026-09-01", "2026-09-03", "2026-08-28"),
-])
+@pytest.mark.parametrize(
+    ("date", "following", "preceding"),
+    [
+        ("2021-07-15", "2021-07-16", "2021-07-14"),
+        ("2021-07-16", "2021-07-19", "2021-07-15"),
+        ("2026-02-17", "2026-02-23", "2026-02-13"),
+        ("2026-04-26", "2026-04-28", "2026-04-24"),
+        ("2026-09-01", "2026-09-03", "2026-08-28"),
+    ],
+)
 def test_neighbours(date, following, preceding):
     assert next_trading_day(D(date)) == D(following)
     assert previous_trading_day(D(date)) == D(preceding)

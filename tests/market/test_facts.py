@@ -7,8 +7,9 @@ import pytest
 
 from engine.market import facts
 
-NAMES = sorted(entry.name.removesuffix(".csv")
-               for entry in files("engine.market").joinpath("data").iterdir())
+NAMES = sorted(
+    entry.name.removesuffix(".csv") for entry in files("engine.market").joinpath("data").iterdir()
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -20,13 +21,16 @@ def test_every_shipped_row_says_since_when_and_where_from(name):
         assert dt.date.fromisoformat(row["effective_from"]) <= dt.date(2026, 12, 31)
 
 
-@pytest.mark.parametrize(("text", "complaint"), [
-    ("a,effective_from,source\n", "no rows"),
-    ("a,effective_from,source\n1,2021-01-01,\n", "no source"),
-    ("a,effective_from,source\n1,2021-01-01\n", "wrong width"),
-    ("a,effective_from,source\n1,2021-01-01,x,y\n", "wrong width"),
-    ("a,effective_from,effective_to,source\n1,2021-01-02,2021-01-01,x\n", "ends before"),
-])
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a,effective_from,source\n", "no rows"),
+        ("a,effective_from,source\n1,2021-01-01,\n", "no source"),
+        ("a,effective_from,source\n1,2021-01-01\n", "wrong width"),
+        ("a,effective_from,source\n1,2021-01-01,x,y\n", "wrong width"),
+        ("a,effective_from,effective_to,source\n1,2021-01-02,2021-01-01,x\n", "ends before"),
+    ],
+)
 def test_a_table_that_breaks_the_rules_is_refused(tmp_path, monkeypatch, text, complaint):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "bad.csv").write_text(text, encoding="utf-8")
@@ -41,9 +45,16 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("date", "rule"), [
-    ("1999-01-01", "old"),  # before all facts: the first ones
-    ("2021-01-01", "old"), ("2025-05-04", "old"), ("2025-05-05", "new"), ("2099-01-01", "new")])
+@pytest.mark.parametrize(
+    ("date", "rule"),
+    [
+        ("1999-01-01", "old"),  # before all facts: the first ones
+        ("2021-01-01", "old"),
+        ("2025-05-04", "old"),
+        ("2025-05-05", "new"),
+        ("2099-01-01", "new"),
+    ],
+)
 def test_both_ends_of_a_fact_are_inclusive(date, rule):
     day = facts.day_number(dt.date.fromisoformat(date))
     assert [row["rule"] for row in facts.in_force(ROWS, day)] == [rule]

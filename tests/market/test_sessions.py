@@ -163,25 +163,49 @@ def test_the_timetable(date, venue, time, phase):
 @pytest.mark.parametrize("line", _lines(MATCHES), ids=lambda line: " ".join(line[:6]))
 def test_the_phase_of_a_match(line):
     date, venue, time, hint, price, uncross, phase, *_ = line
-    arguments = (Venue[venue], _day(date), _second(time), FeedSession[hint],
-                 int(price) * 100, int(uncross) * 100)
+    arguments = (
+        Venue[venue],
+        _day(date),
+        _second(time),
+        FeedSession[hint],
+        int(price) * 100,
+        int(uncross) * 100,
+    )
     assert match_phase(*arguments) is Phase[phase]
     assert _kernel(*arguments) is Phase[phase]
 
 
-@pytest.mark.parametrize(("date", "time", "matching"), [
-    (BEFORE_KRX, "14:44:59", True), (BEFORE_KRX, "14:45:00", True), (BEFORE_KRX, "14:54:59", True),
-    (BEFORE_KRX, "14:59:59", True), (BEFORE_KRX, "15:00:00", False),
-    (SINCE_KRX, "14:44:59", True), (SINCE_KRX, "14:45:00", False), (SINCE_KRX, "14:54:59", False),
-    (SINCE_KRX, "14:55:00", True), (SINCE_KRX, "14:59:59", True), (SINCE_KRX, "15:00:00", False)])
+@pytest.mark.parametrize(
+    ("date", "time", "matching"),
+    [
+        (BEFORE_KRX, "14:44:59", True),
+        (BEFORE_KRX, "14:45:00", True),
+        (BEFORE_KRX, "14:54:59", True),
+        (BEFORE_KRX, "14:59:59", True),
+        (BEFORE_KRX, "15:00:00", False),
+        (SINCE_KRX, "14:44:59", True),
+        (SINCE_KRX, "14:45:00", False),
+        (SINCE_KRX, "14:54:59", False),
+        (SINCE_KRX, "14:55:00", True),
+        (SINCE_KRX, "14:59:59", True),
+        (SINCE_KRX, "15:00:00", False),
+    ],
+)
 def test_hnx_plo_matches_only_from_1455_since_krx(date, time, matching):
     assert matching_at(Venue.HNX, _day(date), _second(time)) is matching
 
 
-@pytest.mark.parametrize(("venue", "windows"), [
-    ("HOSE", ["09:00-11:30", "13:00-15:00"]), ("HNX", ["09:00-11:30", "13:00-15:00"]),
-    ("UPCOM", ["09:00-11:30", "13:00-15:00"]), ("DERIVATIVES", ["08:45-11:30", "13:00-14:45"]),
-    ("HNXBOND", ["09:00-11:30", "13:00-15:00"]), ("UNKNOWN", ["09:00-15:00"])])
+@pytest.mark.parametrize(
+    ("venue", "windows"),
+    [
+        ("HOSE", ["09:00-11:30", "13:00-15:00"]),
+        ("HNX", ["09:00-11:30", "13:00-15:00"]),
+        ("UPCOM", ["09:00-11:30", "13:00-15:00"]),
+        ("DERIVATIVES", ["08:45-11:30", "13:00-14:45"]),
+        ("HNXBOND", ["09:00-11:30", "13:00-15:00"]),
+        ("UNKNOWN", ["09:00-15:00"]),
+    ],
+)
 def test_put_through_has_its_own_hours(venue, windows):
     spans = [tuple(_second(f"{end}:00") for end in window.split("-")) for window in windows]
     for minute in range(1440):
@@ -196,11 +220,22 @@ def test_put_through_goes_on_when_hose_has_closed():
     assert put_through_open(*at)
 
 
-@pytest.mark.parametrize(("venue", "time", "rival"), [
-    ("HOSE", "09:15:00", Phase.ATO), ("HOSE", "09:15:02", Phase.ATO), ("HOSE", "09:15:03", None),
-    ("HOSE", "14:30:00", Phase.CONTINUOUS), ("HOSE", "14:45:00", None), ("HOSE", "00:00:00", None),
-    ("HNX", "09:00:00", None), ("HNX", "14:45:01", Phase.ATC), ("HNX", "14:55:00", None),
-    ("DERIVATIVES", "09:00:01", Phase.ATO), ("UPCOM", "13:00:00", None)])
+@pytest.mark.parametrize(
+    ("venue", "time", "rival"),
+    [
+        ("HOSE", "09:15:00", Phase.ATO),
+        ("HOSE", "09:15:02", Phase.ATO),
+        ("HOSE", "09:15:03", None),
+        ("HOSE", "14:30:00", Phase.CONTINUOUS),
+        ("HOSE", "14:45:00", None),
+        ("HOSE", "00:00:00", None),
+        ("HNX", "09:00:00", None),
+        ("HNX", "14:45:01", Phase.ATC),
+        ("HNX", "14:55:00", None),
+        ("DERIVATIVES", "09:00:01", Phase.ATO),
+        ("UPCOM", "13:00:00", None),
+    ],
+)
 def test_who_may_still_claim_a_match(venue, time, rival):
     assert grace_phase_at(Venue[venue], _day("2026-08-14"), _second(time)) is rival
 
@@ -223,8 +258,13 @@ def test_a_second_outside_the_day_is_a_bug(second):
 
 # ---- properties ----
 
-ERA_DAYS = [_day("2010-01-04"), _day("2021-07-15"), _day(BEFORE_KRX), _day(SINCE_KRX),
-            _day("2030-01-01")]
+ERA_DAYS = [
+    _day("2010-01-04"),
+    _day("2021-07-15"),
+    _day(BEFORE_KRX),
+    _day(SINCE_KRX),
+    _day("2030-01-01"),
+]
 
 
 @pytest.mark.parametrize("day", ERA_DAYS)
@@ -255,7 +295,7 @@ def test_the_tables_are_the_timetable_for_every_minute(venue, day):
 def test_the_tables_have_the_shapes_kernels_rely_on():
     tables = phase_tables()
     assert [table.dtype.name for table in tables] == ["int32", "uint8", "uint8", "uint8"]
-    assert tables.era_start_day.tolist() == [-2**31, _day(SINCE_KRX)]
+    assert tables.era_start_day.tolist() == [-(2**31), _day(SINCE_KRX)]
     for table in tables[1:]:
         assert table.shape == (2, len(Venue), 1440)
         assert table.flags.c_contiguous
@@ -265,13 +305,20 @@ def test_the_tables_have_the_shapes_kernels_rely_on():
 
 
 ARGUMENTS = st.tuples(
-    st.sampled_from(list(Venue)), st.integers(_day("2020-01-01"), _day("2030-01-01")),
-    st.one_of(st.integers(0, 86_399),  # anywhere, and close to the minutes that matter
-              st.builds(lambda minute, second: minute * 60 + second,
-                        st.sampled_from([525, 540, 555, 690, 780, 870, 885, 895, 900]),
-                        st.integers(-3, 5))),
-    st.sampled_from(list(FeedSession)), st.sampled_from([24_500_00, 24_550_00]),
-    st.sampled_from([0, 24_500_00, 24_550_00]))
+    st.sampled_from(list(Venue)),
+    st.integers(_day("2020-01-01"), _day("2030-01-01")),
+    st.one_of(
+        st.integers(0, 86_399),  # anywhere, and close to the minutes that matter
+        st.builds(
+            lambda minute, second: minute * 60 + second,
+            st.sampled_from([525, 540, 555, 690, 780, 870, 885, 895, 900]),
+            st.integers(-3, 5),
+        ),
+    ),
+    st.sampled_from(list(FeedSession)),
+    st.sampled_from([24_500_00, 24_550_00]),
+    st.sampled_from([0, 24_500_00, 24_550_00]),
+)
 
 
 @settings(deadline=None, derandomize=True)

@@ -87,11 +87,16 @@ def _lines(table):
 
 
 @pytest.mark.parametrize(
-    ("code", "venue", "instrument", "value", "underlying", "expiry", "product"), _lines(CODES))
+    ("code", "venue", "instrument", "value", "underlying", "expiry", "product"), _lines(CODES)
+)
 def test_codes(code, venue, instrument, value, underlying, expiry, product):
     assert identify(code, Venue[venue]) == (
-        Instrument[instrument], int(value), None if underlying == "-" else underlying,
-        None if expiry == "-" else D(expiry), Product[product])
+        Instrument[instrument],
+        int(value),
+        None if underlying == "-" else underlying,
+        None if expiry == "-" else D(expiry),
+        Product[product],
+    )
 
 
 @pytest.mark.parametrize("line", _lines(MONTHS), ids=" ".join)
@@ -104,12 +109,22 @@ def test_listed_months(line):
 def test_the_contracts_seen_active_on_2026_08_26():
     day = D("2026-08-26")  # ssi-wire 4.5
     assert [future_code("VN30", *month, day) for month in listed_months("VN30", day)] == [
-        "41I1G9000", "41I1GA000", "41I1GC000", "41I1H3000"]
+        "41I1G9000",
+        "41I1GA000",
+        "41I1GC000",
+        "41I1H3000",
+    ]
 
 
-@pytest.mark.parametrize(("date", "code"), [
-    ("2021-07-14", "VN30F2107"), ("2021-07-15", "VN30F2107"),  # rolls after its last day, not on it
-    ("2021-07-16", "VN30F2108"), ("2021-08-20", None)])
+@pytest.mark.parametrize(
+    ("date", "code"),
+    [
+        ("2021-07-14", "VN30F2107"),
+        ("2021-07-15", "VN30F2107"),  # rolls after its last day, not on it
+        ("2021-07-16", "VN30F2108"),
+        ("2021-08-20", None),
+    ],
+)
 def test_the_front_contract_rolls_after_its_expiry(date, code):
     codes = ["VN30F2108", "SSI", "VN30", "VN30F1M", "VN30F2107", "GB05F2107", "41I9F3000"]
     assert front_contract(codes, "VN30", D(date)) == code
@@ -124,9 +139,23 @@ def test_the_front_contract_never_mixes_underlyings():
     assert front_contract(codes, "GB10", day) is None
 
 
-@pytest.mark.parametrize(("letter", "year"), [
-    ("A", 2020), ("F", 2025), ("G", 2026), ("H", 2027), ("J", 2028), ("N", 2032), ("P", 2033),
-    ("T", 2037), ("V", 2038), ("W", 2039), ("0", 2010), ("9", 2019)])
+@pytest.mark.parametrize(
+    ("letter", "year"),
+    [
+        ("A", 2020),
+        ("F", 2025),
+        ("G", 2026),
+        ("H", 2027),
+        ("J", 2028),
+        ("N", 2032),
+        ("P", 2033),
+        ("T", 2037),
+        ("V", 2038),
+        ("W", 2039),
+        ("0", 2010),
+        ("9", 2019),
+    ],
+)
 def test_year_letters(letter, year):
     expiry = identify(f"41I1{letter}6000", Venue.DERIVATIVES).expiry
     assert (expiry.year, expiry.month) == (year, 6)
@@ -140,8 +169,12 @@ def test_what_cannot_be_written_is_an_error():
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.sampled_from(sorted(UNDERLYINGS)), st.integers(2017, 2039), st.integers(1, 12),
-       st.sampled_from([D("2021-07-15"), D("2025-05-04"), KRX_GO_LIVE, D("2026-08-26")]))
+@given(
+    st.sampled_from(sorted(UNDERLYINGS)),
+    st.integers(2017, 2039),
+    st.integers(1, 12),
+    st.sampled_from([D("2021-07-15"), D("2025-05-04"), KRX_GO_LIVE, D("2026-08-26")]),
+)
 def test_a_written_code_reads_back(underlying, year, month, day):
     code = future_code(underlying, year, month, day)
     assert len(code) == (9 if day >= KRX_GO_LIVE else len(underlying) + 5)
@@ -155,8 +188,11 @@ def test_a_written_code_reads_back(underlying, year, month, day):
 @given(st.integers(2015, 2039), st.integers(1, 12))
 def test_index_futures_expire_on_the_third_thursday_or_just_before_it(year, month):
     expiry = expiry_of("VN30", year, month)
-    thursdays = [day for day in (dt.date(year, month, 1) + dt.timedelta(days=i) for i in range(28))
-                 if day.weekday() == 3]
+    thursdays = [
+        day
+        for day in (dt.date(year, month, 1) + dt.timedelta(days=i) for i in range(28))
+        if day.weekday() == 3
+    ]
     assert is_trading_day(expiry)
     skipped = (expiry + dt.timedelta(days=i) for i in range(1, (thursdays[2] - expiry).days + 1))
     assert expiry <= thursdays[2]

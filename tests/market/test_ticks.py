@@ -93,8 +93,9 @@ def _lines(table):
     return [line.split(maxsplit=5)[:5] for line in table.strip().splitlines()]
 
 
-@pytest.mark.parametrize(("venue", "product", "price", "tick"),
-                         [line[:4] for line in _lines(TICKS)])
+@pytest.mark.parametrize(
+    ("venue", "product", "price", "tick"), [line[:4] for line in _lines(TICKS)]
+)
 def test_ticks(venue, product, price, tick):
     assert tick_e2(Venue[venue], _e2(price), product=Product[product]) == _e2(tick)
 
@@ -124,16 +125,23 @@ def _captured_limits():
 def test_limits_of_every_captured_message(message):
     venue = WIRE_VENUES[message["Exchange"]]
     identity = identify(message["Symbol"], venue)
-    ceiling, floor, reference = (round(message[key] * 100)
-                                 for key in ("Ceiling", "Floor", "RefPrice"))
+    ceiling, floor, reference = (
+        round(message[key] * 100) for key in ("Ceiling", "Floor", "RefPrice")
+    )
     assert price_band_e2(venue, reference, identity.instrument) == (ceiling, floor)
     assert price_band_e2(venue, reference, product=identity.product) == (ceiling, floor)
 
 
-@pytest.mark.parametrize(("venue", "reference_e2", "instrument"), [
-    (Venue.HOSE, 0, Instrument.STOCK), (Venue.HOSE, -100, Instrument.STOCK),
-    (Venue.UNKNOWN, 2_000_000, Instrument.STOCK), (Venue.HNXBOND, 10_000_000, Instrument.STOCK),
-    (Venue.HOSE, 128_446, Instrument.INDEX)])
+@pytest.mark.parametrize(
+    ("venue", "reference_e2", "instrument"),
+    [
+        (Venue.HOSE, 0, Instrument.STOCK),
+        (Venue.HOSE, -100, Instrument.STOCK),
+        (Venue.UNKNOWN, 2_000_000, Instrument.STOCK),
+        (Venue.HNXBOND, 10_000_000, Instrument.STOCK),
+        (Venue.HOSE, 128_446, Instrument.INDEX),
+    ],
+)
 def test_no_limits_where_there_is_no_reference_or_no_rule(venue, reference_e2, instrument):
     assert price_band_e2(venue, reference_e2, instrument) == NO_LIMITS == (0, 0)
 
@@ -164,20 +172,23 @@ def test_every_instrument_has_a_usual_product():
 
 # ---- properties, against ladders written out price by price ----
 
+
 def _every_price(*pieces):
     return [price for start, stop, step in pieces for price in range(start, stop, step)]
 
 
 LADDERS = {
     (Venue.HOSE, Product.SHARE, 7): _every_price(
-        (0, 10_000_00, 10_00), (10_000_00, 50_000_00, 50_00), (50_000_00, 250_000_00, 100_00)),
+        (0, 10_000_00, 10_00), (10_000_00, 50_000_00, 50_00), (50_000_00, 250_000_00, 100_00)
+    ),
     (Venue.HOSE, Product.ETF, 7): _every_price((0, 250_000_00, 10_00)),
     (Venue.HNX, Product.SHARE, 10): _every_price((0, 250_000_00, 100_00)),
     (Venue.UPCOM, Product.SHARE, 15): _every_price((0, 250_000_00, 100_00)),
     (Venue.DERIVATIVES, Product.INDEX_FUTURE, 7): _every_price((0, 3_000_00, 10)),
 }
 BOARD_AND_PRICE = st.sampled_from(list(LADDERS)).flatmap(
-    lambda key: st.tuples(st.just(key), st.integers(1, LADDERS[key][-1] * 3 // 4)))
+    lambda key: st.tuples(st.just(key), st.integers(1, LADDERS[key][-1] * 3 // 4))
+)
 
 
 @settings(deadline=None, derandomize=True)
@@ -208,8 +219,9 @@ def test_limits_are_the_outermost_prices_of_the_ladder_inside_the_band(board_and
     (venue, product, band), reference_e2 = board_and_price
     prices = LADDERS[venue, product, band]
     width = Fraction(band, 100) * reference_e2
-    inside = prices[bisect_left(prices, reference_e2 - width):
-                    bisect_right(prices, reference_e2 + width)]
+    inside = prices[
+        bisect_left(prices, reference_e2 - width) : bisect_right(prices, reference_e2 + width)
+    ]
     higher = [price for price in inside[-1:] if price > reference_e2]
     lower = [price for price in inside[:1] if price < reference_e2]
     one_up = prices[bisect_right(prices, reference_e2)]

@@ -29,60 +29,182 @@ from engine.schema.codes import (
 from engine.schema.counters import INGEST_COUNTERS
 from engine.schema.slots import HEAD_FIELDS, SLOT, rows_over
 
-GOLDEN = [json.loads(line) for line in
-          (Path(__file__).parent.parent / "data" / "ssi-golden.jsonl").read_text().splitlines()]
+GOLDEN = [
+    json.loads(line)
+    for line in (Path(__file__).parent.parent / "data" / "ssi-golden.jsonl")
+    .read_text()
+    .splitlines()
+]
 
 Record = dict[str, Any]
 
 
 def _levels(prefix: str, count: int, price: float, step: float, volume: float) -> Record:
-    return ({f"{prefix}Price{i + 1}": price + step * i for i in range(count)}
-            | {f"{prefix}Vol{i + 1}": volume * (i + 1) for i in range(count)})
+    return {f"{prefix}Price{i + 1}": price + step * i for i in range(count)} | {
+        f"{prefix}Vol{i + 1}": volume * (i + 1) for i in range(count)
+    }
 
 
 _LIMITS = {"Ceiling": 26750.0, "Floor": 23250.0, "RefPrice": 25000.0}
-_LAST = {"LastPrice": 24500.0, "LastVol": 1800.0, "TotalVal": 838234940000.0,
-         "TotalVol": 34016200.0}
+_LAST = {
+    "LastPrice": 24500.0,
+    "LastVol": 1800.0,
+    "TotalVal": 838234940000.0,
+    "TotalVol": 34016200.0,
+}
 _STAMP = {"TradingDate": "14/08/2026", "Time": "14:45:00"}
-_END = {"MarketId": "HOSE", "Exchange": "HOSE", "TradingSession": "C", "TradingStatus": "N",
-        "Change": -500.0, "RatioChange": -2.0, "EstMatchedPrice": 24500.0}
+_END = {
+    "MarketId": "HOSE",
+    "Exchange": "HOSE",
+    "TradingSession": "C",
+    "TradingStatus": "N",
+    "Change": -500.0,
+    "RatioChange": -2.0,
+    "EstMatchedPrice": 24500.0,
+}
 
 # One canonical record per type, every key in wire order.
 CANONICAL: dict[str, Record] = {
-    "F": {"RType": "F", "MarketId": "HOSE", **_STAMP, "Symbol": "SSI", "TradingSession": "C",
-          "TradingStatus": "N", "Exchange": "HOSE", "TradingOlSession": ""},
-    "X": {"RType": "X", **_STAMP, "Isin": "SSI", "Symbol": "SSI", **_LIMITS, "Open": 25000.0,
-          "High": 25100.0, "Low": 24400.0, "Close": 24500.0, "AvgPrice": 24642.228,
-          "PriorVal": 25000.0, **_LAST, **_levels("Bid", 10, 24450.0, -50.0, 1200.0),
-          **_levels("Ask", 10, 24500.0, 50.0, 700.0), **_END, "Side": None, "CloseQtty": 0.0},
-    "X-QUOTE": {**_STAMP, "Exchange": "HOSE", "Symbol": "SSI", "RType": "X-QUOTE",
-                **_levels("Ask", 10, 24500.0, 50.0, 700.0),
-                **_levels("Bid", 10, 24450.0, -50.0, 1200.0), "TradingSession": "LO"},
-    "X-TRADE": {"RType": "X-TRADE", **_STAMP, "Isin": "SSI", "Symbol": "SSI", **_LIMITS,
-                "AvgPrice": 24642.228, "PriorVal": 25000.0, **_LAST, **_END,
-                "Highest": 24950, "Lowest": 24300, "Side": "SD"},
-    "R": {"RType": "R", **_STAMP, "Isin": "SSI", "Symbol": "SSI", "TotalRoom": 2503089220.0,
-          "CurrentRoom": 1741403260.0, "BuyVol": 1933300.0, "SellVol": 1587415.0,
-          "BuyVal": 47557197950.0, "SellVal": 39195574350.0, "MarketId": "HOSE",
-          "Exchange": "HOSE"},
-    "MI": {"IndexId": "VN30", "IndexValEst": 1877.3, "IndexValue": 1876.81,
-           "PriorIndexValue": 1909.23, **_STAMP, "TotalTrade": 0.0, "TotalQtty": 265895343.0,
-           "TotalValue": 9560237967200.0, "IndexName": "VN30", "Advances": 7, "NoChanges": 3,
-           "Declines": 20, "Ceilings": 1, "Floors": 2, "Change": -32.42, "RatioChange": -1.7,
-           "TotalQttyPt": 23259112.0, "TotalValuePt": 1638191691900.0, "Exchange": "HOSE",
-           "AllQty": 289154455.0, "AllValue": 11198429659100.0, "IndexType": "",
-           "TradingSession": "LO", "MarketId": None, "RType": "MI", "TotalQttyOd": 12.0,
-           "TotalValueOd": 340000.0},
-    "B": {"RType": "B", **_STAMP, "Symbol": "SSI", "Open": 24500.0, "High": 24550.0,
-          "Low": 24450.0, "Close": 24500.0, "Volume": 1800.0, "Value": 0.0},
-    "OL": {"RType": "OL", **_STAMP, "StockNo": 2027, "Symbol": "MBB", "Ceiling": 24200,
-           "Floor": 21100, "RefPrice": 22650, "Open": 22650, "High": 22950, "Low": 22600,
-           "LastPrice": 22750, "LastVol": 93, "TotalVal": 185028289999.99728, "TotalVol": 8135000,
-           "BidPrice1": 22700, "BidPrice2": 22650, "BidPrice3": 22600, "BidVol1": 8,
-           "BidVol2": 30, "BidVol3": 16, "AskPrice1": 22750, "AskPrice2": 22800,
-           "AskPrice3": 22850, "AskVol1": 32, "AskVol2": 48, "AskVol3": 97, "Exchange": "HOSE",
-           "TradingSession": "LO", "TradingStatus": "N", "Change": 100, "RatioChange": 0.44,
-           "StockType": "Stock"},
+    "F": {
+        "RType": "F",
+        "MarketId": "HOSE",
+        **_STAMP,
+        "Symbol": "SSI",
+        "TradingSession": "C",
+        "TradingStatus": "N",
+        "Exchange": "HOSE",
+        "TradingOlSession": "",
+    },
+    "X": {
+        "RType": "X",
+        **_STAMP,
+        "Isin": "SSI",
+        "Symbol": "SSI",
+        **_LIMITS,
+        "Open": 25000.0,
+        "High": 25100.0,
+        "Low": 24400.0,
+        "Close": 24500.0,
+        "AvgPrice": 24642.228,
+        "PriorVal": 25000.0,
+        **_LAST,
+        **_levels("Bid", 10, 24450.0, -50.0, 1200.0),
+        **_levels("Ask", 10, 24500.0, 50.0, 700.0),
+        **_END,
+        "Side": None,
+        "CloseQtty": 0.0,
+    },
+    "X-QUOTE": {
+        **_STAMP,
+        "Exchange": "HOSE",
+        "Symbol": "SSI",
+        "RType": "X-QUOTE",
+        **_levels("Ask", 10, 24500.0, 50.0, 700.0),
+        **_levels("Bid", 10, 24450.0, -50.0, 1200.0),
+        "TradingSession": "LO",
+    },
+    "X-TRADE": {
+        "RType": "X-TRADE",
+        **_STAMP,
+        "Isin": "SSI",
+        "Symbol": "SSI",
+        **_LIMITS,
+        "AvgPrice": 24642.228,
+        "PriorVal": 25000.0,
+        **_LAST,
+        **_END,
+        "Highest": 24950,
+        "Lowest": 24300,
+        "Side": "SD",
+    },
+    "R": {
+        "RType": "R",
+        **_STAMP,
+        "Isin": "SSI",
+        "Symbol": "SSI",
+        "TotalRoom": 2503089220.0,
+        "CurrentRoom": 1741403260.0,
+        "BuyVol": 1933300.0,
+        "SellVol": 1587415.0,
+        "BuyVal": 47557197950.0,
+        "SellVal": 39195574350.0,
+        "MarketId": "HOSE",
+        "Exchange": "HOSE",
+    },
+    "MI": {
+        "IndexId": "VN30",
+        "IndexValEst": 1877.3,
+        "IndexValue": 1876.81,
+        "PriorIndexValue": 1909.23,
+        **_STAMP,
+        "TotalTrade": 0.0,
+        "TotalQtty": 265895343.0,
+        "TotalValue": 9560237967200.0,
+        "IndexName": "VN30",
+        "Advances": 7,
+        "NoChanges": 3,
+        "Declines": 20,
+        "Ceilings": 1,
+        "Floors": 2,
+        "Change": -32.42,
+        "RatioChange": -1.7,
+        "TotalQttyPt": 23259112.0,
+        "TotalValuePt": 1638191691900.0,
+        "Exchange": "HOSE",
+        "AllQty": 289154455.0,
+        "AllValue": 11198429659100.0,
+        "IndexType": "",
+        "TradingSession": "LO",
+        "MarketId": None,
+        "RType": "MI",
+        "TotalQttyOd": 12.0,
+        "TotalValueOd": 340000.0,
+    },
+    "B": {
+        "RType": "B",
+        **_STAMP,
+        "Symbol": "SSI",
+        "Open": 24500.0,
+        "High": 24550.0,
+        "Low": 24450.0,
+        "Close": 24500.0,
+        "Volume": 1800.0,
+        "Value": 0.0,
+    },
+    "OL": {
+        "RType": "OL",
+        **_STAMP,
+        "StockNo": 2027,
+        "Symbol": "MBB",
+        "Ceiling": 24200,
+        "Floor": 21100,
+        "RefPrice": 22650,
+        "Open": 22650,
+        "High": 22950,
+        "Low": 22600,
+        "LastPrice": 22750,
+        "LastVol": 93,
+        "TotalVal": 185028289999.99728,
+        "TotalVol": 8135000,
+        "BidPrice1": 22700,
+        "BidPrice2": 22650,
+        "BidPrice3": 22600,
+        "BidVol1": 8,
+        "BidVol2": 30,
+        "BidVol3": 16,
+        "AskPrice1": 22750,
+        "AskPrice2": 22800,
+        "AskPrice3": 22850,
+        "AskVol1": 32,
+        "AskVol2": 48,
+        "AskVol3": 97,
+        "Exchange": "HOSE",
+        "TradingSession": "LO",
+        "TradingStatus": "N",
+        "Change": 100,
+        "RatioChange": 0.44,
+        "StockType": "Stock",
+    },
 }
 TYPES = tuple(CANONICAL)
 
@@ -99,14 +221,19 @@ def record(kind: str, **changes: Any) -> Record:
 
 def envelope(kind: str, content: Any) -> str:
     """Return layer two: DataType and Content, the latter as text."""
-    return text({"DataType": kind,
-                 "Content": content if isinstance(content, str) else text(content)})
+    return text(
+        {"DataType": kind, "Content": content if isinstance(content, str) else text(content)}
+    )
 
 
 def hub(*envelopes: Any) -> bytes:
     """Return one SignalR frame that broadcasts these strings."""
-    return text({"C": "d-8F1AB453-B,0|C,0|D,1|E,0", "M": [
-        {"H": "FcMarketDataV2Hub", "M": "Broadcast", "A": [each]} for each in envelopes]}).encode()
+    return text(
+        {
+            "C": "d-8F1AB453-B,0|C,0|D,1|E,0",
+            "M": [{"H": "FcMarketDataV2Hub", "M": "Broadcast", "A": [each]} for each in envelopes],
+        }
+    ).encode()
 
 
 def frame(kind: str, **changes: Any) -> bytes:
@@ -149,8 +276,11 @@ class Decoded:
 
     @property
     def rejected(self) -> dict[str, int]:
-        return {reason.name: int(n) for reason, n in
-                zip(Reject, self.counters["rejected"][0], strict=True) if n}
+        return {
+            reason.name: int(n)
+            for reason, n in zip(Reject, self.counters["rejected"][0], strict=True)
+            if n
+        }
 
     @property
     def decoded_messages(self) -> int:
@@ -177,14 +307,15 @@ class OracleOnly(Decoded):
             self.counters["slots"] += outcome.slot_count
             for reason in outcome.rejected:
                 self.counters["rejected"][0][reason] += 1
-            self.slots = np.concatenate([self.slots, out[:outcome.slot_count]])
+            self.slots = np.concatenate([self.slots, out[: outcome.slot_count]])
         return self
 
 
 def assert_same(one: Decoded, other: Decoded) -> None:
     """The same slots to the byte, and the same account of the rest."""
     assert one.slots.tobytes() == other.slots.tobytes(), (
-        f"{render(one.slots)}\n--- differs from ---\n{render(other.slots)}")
+        f"{render(one.slots)}\n--- differs from ---\n{render(other.slots)}"
+    )
     assert one.rejected == other.rejected
     for name in ("messages", "slots", "keepalives", "hub_errors"):
         assert one.count(name) == other.count(name), name
@@ -213,9 +344,11 @@ def render(slots: np.ndarray) -> str:
         if kind == SlotKind.SYMBOL:
             codes[int(slot["symbol_id"])] = slot["code"].decode()
         stamp = np.datetime64(int(slot["exch_s"]) + 7 * 3600, "s")
-        lines.append(f"{kind.name} {codes[int(slot['symbol_id'])]} {Venue(slot['venue']).name} "
-                     f"{stamp} session={FeedSession(slot['session']).name} "
-                     f"status={TradingStatus(slot['status']).name} side={Side(slot['side']).name}")
+        lines.append(
+            f"{kind.name} {codes[int(slot['symbol_id'])]} {Venue(slot['venue']).name} "
+            f"{stamp} session={FeedSession(slot['session']).name} "
+            f"status={TradingStatus(slot['status']).name} side={Side(slot['side']).name}"
+        )
         line = " "
         for name in slot.dtype.names:
             if name in _HEAD_NAMES or name.startswith("reserved"):

@@ -29,8 +29,13 @@ Message = dict[str, Any]
 
 AUCTIONS = {Phase.ATO, Phase.ATC, Phase.PLO, Phase.PUT_THROUGH}
 STOPPED = {TradingStatus.HALTED, TradingStatus.SUSPENDED, TradingStatus.MATCHING_SUSPENDED}
-GOING_ON = {TradingStatus.NORMAL, TradingStatus.NEW_LISTING, TradingStatus.TO_BE_DELISTED,
-            TradingStatus.SPECIAL, TradingStatus.PUT_THROUGH_SUSPENDED}
+GOING_ON = {
+    TradingStatus.NORMAL,
+    TradingStatus.NEW_LISTING,
+    TradingStatus.TO_BE_DELISTED,
+    TradingStatus.SPECIAL,
+    TradingStatus.PUT_THROUGH_SUSPENDED,
+}
 MAIN_BOARD = {SlotKind.TRADE, SlotKind.QUOTE, SlotKind.STATUS, SlotKind.INDEX}
 
 
@@ -78,8 +83,11 @@ def level(message: Message, side: str, index: int) -> tuple[int, int]:
 class NaiveShard:
     """Folds groups of messages into notes and delta rows."""
 
-    def __init__(self, precedence: tuple[str, ...] = ("EXCHANGE", "QUOTE", "TICK"),
-                 symbol_capacity: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        precedence: tuple[str, ...] = ("EXCHANGE", "QUOTE", "TICK"),
+        symbol_capacity: int = 1 << 30,
+    ) -> None:
         self.precedence = precedence
         self.symbol_capacity = symbol_capacity
         self.names: dict[int, tuple[Any, ...]] = {}
@@ -145,19 +153,33 @@ class NaiveShard:
         return []
 
     def _head(self, message: Message, note: Note, flags: int) -> dict[str, Any]:
-        return {"recv_ns": get(message, "recv_ns"), "exch_s": get(message, "exch_s"),
-                "symbol_id": get(message, "symbol_id"), "phase": note.phase,
-                "venue": get(message, "venue"), "flags": flags}
+        return {
+            "recv_ns": get(message, "recv_ns"),
+            "exch_s": get(message, "exch_s"),
+            "symbol_id": get(message, "symbol_id"),
+            "phase": note.phase,
+            "venue": get(message, "venue"),
+            "flags": flags,
+        }
 
     def _symbol(self, message: Message) -> list[tuple[str, dict[str, Any]]]:
         symbol_id = message["symbol_id"]
-        name = (message["code"], message["venue"], message["instrument"],
-                message["value_multiplier"])
+        name = (
+            message["code"],
+            message["venue"],
+            message["instrument"],
+            message["value_multiplier"],
+        )
         if self.names.get(symbol_id) == name:
             return []
         self.names[symbol_id] = name
-        return [("symbol", self._head(message, Note(), 0) | {
-            "code": name[0], "instrument": name[2], "value_multiplier": name[3]})]
+        return [
+            (
+                "symbol",
+                self._head(message, Note(), 0)
+                | {"code": name[0], "instrument": name[2], "value_multiplier": name[3]},
+            )
+        ]
 
     def _multiplier(self, message: Message) -> int:
         if message["symbol_id"] in self.names and self.names[message["symbol_id"]][3] > 0:
@@ -190,26 +212,41 @@ class NaiveShard:
             self._side(day, earlier, message, note)
 
     @staticmethod
-    def _phase_of_match(earlier: list[tuple[Message, Note]], message: Message, date: int,
-                        second: int) -> Phase:
+    def _phase_of_match(
+        earlier: list[tuple[Message, Note]], message: Message, date: int, second: int
+    ) -> Phase:
         venue = Venue(message["venue"])
         ended = grace_phase_at(venue, date, second)
-        prints = [m["last_price_e2"] for m, n in earlier
-                  if n.event == TradeEvent.MATCH and n.phase == ended]
-        return match_phase(venue, date, second, FeedSession(get(message, "session")),
-                           message["last_price_e2"], prints[0] if prints else 0)
+        prints = [
+            m["last_price_e2"]
+            for m, n in earlier
+            if n.event == TradeEvent.MATCH and n.phase == ended
+        ]
+        return match_phase(
+            venue,
+            date,
+            second,
+            FeedSession(get(message, "session")),
+            message["last_price_e2"],
+            prints[0] if prints else 0,
+        )
 
-    def _side(self, day: Day, earlier: list[tuple[Message, Note]], message: Message,
-              note: Note) -> None:
+    def _side(
+        self, day: Day, earlier: list[tuple[Message, Note]], message: Message, note: Note
+    ) -> None:
         price = message["last_price_e2"]
-        said = {"EXCHANGE": Side(get(message, "side")), "QUOTE": Side.UNKNOWN,
-                "TICK": tick(earlier, price)}
+        said = {
+            "EXCHANGE": Side(get(message, "side")),
+            "QUOTE": Side.UNKNOWN,
+            "TICK": tick(earlier, price),
+        }
         if said["EXCHANGE"] == Side.NEUTRAL:
             said["EXCHANGE"] = Side.UNKNOWN
         books = day.of(SlotKind.QUOTE)
         if books:
-            (bid, bid_volume), (ask, ask_volume) = (level(books[-1][0], side, 0)
-                                                    for side in ("bid", "ask"))
+            (bid, bid_volume), (ask, ask_volume) = (
+                level(books[-1][0], side, 0) for side in ("bid", "ask")
+            )
             if min(bid, ask, bid_volume, ask_volume) > 0 and bid < ask:
                 note.bid_price_e2, note.ask_price_e2 = bid, ask
                 if price >= ask:
@@ -217,12 +254,17 @@ class NaiveShard:
                 elif price <= bid:
                     said["QUOTE"] = Side.SELL
         note.side_exchange, note.side_quote, note.side_tick = (
-            said["EXCHANGE"], said["QUOTE"], said["TICK"])
+            said["EXCHANGE"],
+            said["QUOTE"],
+            said["TICK"],
+        )
         if note.phase in AUCTIONS:
             note.side, note.side_rule = Side.NEUTRAL, SideRule.AUCTION
             return
         if note.phase == Phase.CONTINUOUS and {said["EXCHANGE"], said["QUOTE"]} == {
-                Side.BUY, Side.SELL}:
+            Side.BUY,
+            Side.SELL,
+        }:
             note.flags |= NoteFlag.DISAGREE
         for name in self.precedence:
             if said[name]:
@@ -236,26 +278,46 @@ class NaiveShard:
         return self._head(message, note, int(flags)) | {
             "price_e2": message["last_price_e2"],
             "total_volume_shares": message["total_volume_shares"],
-            **{name: getattr(note, name) for name in (
-                "side", "side_rule", "side_exchange", "side_quote", "side_tick", "volume_shares",
-                "value_vnd", "missed_volume_shares", "bid_price_e2", "ask_price_e2")}}
+            **{
+                name: getattr(note, name)
+                for name in (
+                    "side",
+                    "side_rule",
+                    "side_exchange",
+                    "side_quote",
+                    "side_tick",
+                    "volume_shares",
+                    "value_vnd",
+                    "missed_volume_shares",
+                    "bid_price_e2",
+                    "ask_price_e2",
+                )
+            },
+        }
 
     def _book(self, day: Day, message: Message, note: Note) -> list[tuple[str, dict[str, Any]]]:
         rows = []
-        names = [f"{side}_{what}" for side in ("bid", "ask")
-                 for what in ("price_e2", "volume_shares")]
-        queued = any(level(message, side, 0)[0] == 0 and level(message, side, 0)[1] > 0
-                     for side in ("bid", "ask"))
+        names = [
+            f"{side}_{what}" for side in ("bid", "ask") for what in ("price_e2", "volume_shares")
+        ]
+        queued = any(
+            level(message, side, 0)[0] == 0 and level(message, side, 0)[1] > 0
+            for side in ("bid", "ask")
+        )
         for channel, depth in (("quote", 1), ("book", 10)):
             shown = {name: message[name][:depth] for name in names}
             key = (channel, message["symbol_id"])
             if self.published.get(key) == shown and self.published_day[key] == day.date:
                 continue
             self.published[key], self.published_day[key] = shown, day.date
-            bid, ask = (next((price for price in shown[f"{side}_price_e2"] if price > 0), 0)
-                        for side in ("bid", "ask"))
-            flags = (DeltaFlag.CROSSED * (bid > 0 and ask > 0 and bid >= ask)
-                     | DeltaFlag.MARKET_ORDERS * queued)
+            bid, ask = (
+                next((price for price in shown[f"{side}_price_e2"] if price > 0), 0)
+                for side in ("bid", "ask")
+            )
+            flags = (
+                DeltaFlag.CROSSED * (bid > 0 and ask > 0 and bid >= ask)
+                | DeltaFlag.MARKET_ORDERS * queued
+            )
             body = {name: value[0] if depth == 1 else value for name, value in shown.items()}
             rows.append((channel, self._head(message, note, int(flags)) | body))
         return rows
@@ -273,8 +335,11 @@ def halted(day: Day) -> bool:
             by_session = session == FeedSession.HALT
         if status in STOPPED | GOING_ON:
             by_status = status in STOPPED
-        if (message["kind"] == SlotKind.STATUS and status in GOING_ON
-                and session != FeedSession.HALT):
+        if (
+            message["kind"] == SlotKind.STATUS
+            and status in GOING_ON
+            and session != FeedSession.HALT
+        ):
             by_session = False
     return by_session or by_status
 
@@ -312,20 +377,34 @@ def stats_row(day: Day) -> dict[str, Any]:
         "value_vnd": sum(n.value_vnd for _, n in matches),
         "missed_volume_shares": sum(n.missed_volume_shares for _, n in told),
         "largest_trade_shares": max((n.volume_shares for _, n in matches), default=0),
-        "flags": (DeltaFlag.BASELINE * any(n.event == TradeEvent.BASELINE for _, n in told)
-                  | DeltaFlag.CORRECTED * any(n.event == TradeEvent.CORRECTION for _, n in told)),
+        "flags": (
+            DeltaFlag.BASELINE * any(n.event == TradeEvent.BASELINE for _, n in told)
+            | DeltaFlag.CORRECTED * any(n.event == TradeEvent.CORRECTION for _, n in told)
+        ),
     }
     for name in ("reference", "ceiling", "floor", "prior_close"):
         values = [get(m, f"{name}_price_e2") for m, _ in told]
         row[f"{name}_price_e2"] = next((value for value in reversed(values) if value > 0), 0)
-    for name, number in (("volume_shares", "volume_shares"), ("value_vnd", "value_vnd"),
-                         ("count", None)):
+    for name, number in (
+        ("volume_shares", "volume_shares"),
+        ("value_vnd", "value_vnd"),
+        ("count", None),
+    ):
         row[f"phase_side_{name}"] = [
-            [sum(getattr(n, number) if number else 1 for _, n in matches
-                 if (n.phase, n.side) == (phase, side)) for side in Side] for phase in Phase]
+            [
+                sum(
+                    getattr(n, number) if number else 1
+                    for _, n in matches
+                    if (n.phase, n.side) == (phase, side)
+                )
+                for side in Side
+            ]
+            for phase in Phase
+        ]
     row["phase_disagree_count"] = [
         sum(bool(n.flags & NoteFlag.DISAGREE) for _, n in matches if n.phase == phase)
-        for phase in Phase]
+        for phase in Phase
+    ]
     return row | prices_of_day(told)
 
 
@@ -335,8 +414,9 @@ def prices_of_day(told: list[tuple[Message, Note]]) -> dict[str, int]:
     opening_known = False
     for message, note in told:
         price, total = get(message, "last_price_e2"), get(message, "total_volume_shares")
-        the_high, the_low, the_open = (get(message, f"{name}_price_e2")
-                                       for name in ("high", "low", "open"))
+        the_high, the_low, the_open = (
+            get(message, f"{name}_price_e2") for name in ("high", "low", "open")
+        )
         seen: list[int] = []
         if note.event == TradeEvent.MATCH:
             last = price
@@ -357,5 +437,9 @@ def prices_of_day(told: list[tuple[Message, Note]]) -> dict[str, int]:
             if the_open and not opening_known:
                 opening, opening_known = the_open, True
         before = total
-    return {"open_price_e2": opening, "high_price_e2": high, "low_price_e2": low,
-            "last_price_e2": last}
+    return {
+        "open_price_e2": opening,
+        "high_price_e2": high,
+        "low_price_e2": low,
+        "last_price_e2": last,
+    }

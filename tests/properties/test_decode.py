@@ -31,7 +31,8 @@ totals = st.integers(0, 10**14).map(float)
 values = st.one_of(totals, st.floats(0, 1e14, allow_nan=False), st.integers(0, 10**17))
 codes = st.sampled_from(["SSI", "HPG", "VN30F2407", "41I1G4000", "FUEVFVND", "A.B-C_D", "E" * 16])
 dates = st.dates(dt.date(2000, 1, 1), dt.date(2099, 12, 31)).map(
-    lambda date: date.strftime("%d/%m/%Y"))
+    lambda date: date.strftime("%d/%m/%Y")
+)
 times = st.times().map(lambda time: time.strftime("%H:%M:%S"))
 venues = st.sampled_from(["HOSE", "HNX", "UPCOM", "DERIVATIVES", "HNXBOND", "DER", "", None, "?"])
 sessions = st.sampled_from(["ATO", "LO", "ATC", "PT", "C", "BREAK", "H", "", None, "NEW", "X" * 20])
@@ -43,12 +44,21 @@ COUNTERS = {"Advances", "NoChanges", "Declines", "Ceilings", "Floors"}
 
 def value_of(key, canonical):
     """Return what a key may plausibly hold."""
-    by_name = {"TradingDate": dates, "Time": times, "Symbol": codes, "Exchange": venues,
-               "MarketId": venues, "TradingSession": sessions, "TradingStatus": statuses,
-               "TradingOlSession": sessions, "Side": sides,
-               "IndexId": st.sampled_from(["VN30", "VNINDEX", "HNXindex", "HNXUpcomIndex"]),
-               "AvgPrice": st.one_of(st.just("NaN"), st.floats(0, 1e12)),
-               "Change": st.floats(-1e6, 1e6), "RatioChange": st.floats(-100, 100)}
+    by_name = {
+        "TradingDate": dates,
+        "Time": times,
+        "Symbol": codes,
+        "Exchange": venues,
+        "MarketId": venues,
+        "TradingSession": sessions,
+        "TradingStatus": statuses,
+        "TradingOlSession": sessions,
+        "Side": sides,
+        "IndexId": st.sampled_from(["VN30", "VNINDEX", "HNXindex", "HNXUpcomIndex"]),
+        "AvgPrice": st.one_of(st.just("NaN"), st.floats(0, 1e12)),
+        "Change": st.floats(-1e6, 1e6),
+        "RatioChange": st.floats(-100, 100),
+    }
     if key in by_name:
         return by_name[key]
     if not isinstance(canonical, int | float):
@@ -63,21 +73,53 @@ def value_of(key, canonical):
 
 
 def records(kind):
-    return st.fixed_dictionaries({key: value_of(key, canonical)
-                                  for key, canonical in CANONICAL[kind].items()})
+    return st.fixed_dictionaries(
+        {key: value_of(key, canonical) for key, canonical in CANONICAL[kind].items()}
+    )
 
 
-envelopes = st.sampled_from(TYPES).flatmap(lambda kind: records(kind).map(
-    lambda record: envelope(kind, record)))
+envelopes = st.sampled_from(TYPES).flatmap(
+    lambda kind: records(kind).map(lambda record: envelope(kind, record))
+)
 valid_frames = st.lists(envelopes, min_size=1, max_size=4).map(lambda each: hub(*each))
 
 # --- and as nobody should ----------------------------------------------------------------------
 
 odd_values = st.one_of(
-    st.none(), st.booleans(), st.text(max_size=20), st.floats(), st.integers(-(10**25), 10**25),
-    st.sampled_from(["NaN", "", "123", "-1", "1e5", 1e30, -0.0, 1.5e-9, 10**17, 10**17 + 1, [], {},
-                     [[[[[]]]]], {"a": {"b": 1}}, "14/08/2026", "a\"b", "a\\b", "\u0110\u1ed3ng",
-                     0.005, 0.015, 2.675, 1e15, 20_000_000.0, 20_000_000.005]))
+    st.none(),
+    st.booleans(),
+    st.text(max_size=20),
+    st.floats(),
+    st.integers(-(10**25), 10**25),
+    st.sampled_from(
+        [
+            "NaN",
+            "",
+            "123",
+            "-1",
+            "1e5",
+            1e30,
+            -0.0,
+            1.5e-9,
+            10**17,
+            10**17 + 1,
+            [],
+            {},
+            [[[[[]]]]],
+            {"a": {"b": 1}},
+            "14/08/2026",
+            'a"b',
+            "a\\b",
+            "\u0110\u1ed3ng",
+            0.005,
+            0.015,
+            2.675,
+            1e15,
+            20_000_000.0,
+            20_000_000.005,
+        ]
+    ),
+)
 
 
 @st.composite
@@ -93,8 +135,11 @@ def odd_frames(draw):
     if draw(st.booleans()):
         items = draw(st.permutations(items))
     ascii_only = draw(st.booleans())
-    content = json.dumps(dict(items), separators=draw(st.sampled_from([(",", ":"), (", ", ": ")])),
-                         ensure_ascii=ascii_only)
+    content = json.dumps(
+        dict(items),
+        separators=draw(st.sampled_from([(",", ":"), (", ", ": ")])),
+        ensure_ascii=ascii_only,
+    )
     return hub(text({"DataType": kind, "Content": content}))
 
 
@@ -112,21 +157,43 @@ def broken_frames(draw):
         elif what == "flip":
             raw[at] = draw(st.integers(0, 255))
         elif what == "insert":
-            raw[at:at] = draw(st.one_of(st.binary(max_size=9), st.sampled_from(
-                [b"\\", b'"', b"0", b"9" * 30, b"\\u0041", b" ", b"e5", b"[" * 3000, b"-", b"."])))
+            raw[at:at] = draw(
+                st.one_of(
+                    st.binary(max_size=9),
+                    st.sampled_from(
+                        [
+                            b"\\",
+                            b'"',
+                            b"0",
+                            b"9" * 30,
+                            b"\\u0041",
+                            b" ",
+                            b"e5",
+                            b"[" * 3000,
+                            b"-",
+                            b".",
+                        ]
+                    ),
+                )
+            )
         elif what == "drop":
-            del raw[at:at + draw(st.integers(1, 12))]
+            del raw[at : at + draw(st.integers(1, 12))]
         elif what == "digit":
             digits = [i for i, byte in enumerate(raw) if 48 <= byte <= 57]
             if digits:
                 raw[digits[at % len(digits)]] = draw(st.sampled_from(b"0123456789.-eE,"))
         else:
-            raw[at:at] = raw[at:at + draw(st.integers(1, 200))]
+            raw[at:at] = raw[at : at + draw(st.integers(1, 200))]
     return bytes(raw)
 
 
-any_frames = st.one_of(valid_frames, odd_frames(), broken_frames(), st.binary(max_size=60),
-                       st.sampled_from([b"{}", b"", b'{"I":"0"}', b'{"C":"x","S":1,"M":[]}']))
+any_frames = st.one_of(
+    valid_frames,
+    odd_frames(),
+    broken_frames(),
+    st.binary(max_size=60),
+    st.sampled_from([b"{}", b"", b'{"I":"0"}', b'{"C":"x","S":1,"M":[]}']),
+)
 
 
 @given(st.lists(valid_frames, min_size=1, max_size=4))
@@ -144,15 +211,18 @@ def test_scanner_and_oracle_agree_on_anything(frames):
     compare(*frames)
 
 
-@given(st.lists(any_frames, min_size=1, max_size=10),
-       st.lists(st.integers(1, 4), min_size=1, max_size=10), st.sampled_from([4096, 65_536]))
+@given(
+    st.lists(any_frames, min_size=1, max_size=10),
+    st.lists(st.integers(1, 4), min_size=1, max_size=10),
+    st.sampled_from([4096, 65_536]),
+)
 def test_batching_is_invisible(frames, cuts, out_slots):
     whole, cut = Decoded().feed(*frames), Decoded()
     at = 0
     for i in range(len(frames)):
         size = cuts[i % len(cuts)]
         if at < len(frames):
-            cut.feed(*frames[at:at + size], recv_ns=1_000 + at, out_slots=out_slots)
+            cut.feed(*frames[at : at + size], recv_ns=1_000 + at, out_slots=out_slots)
         at += size
     assert cut.slots.tobytes() == whole.slots.tobytes()
     assert cut.counters.tobytes() == whole.counters.tobytes()

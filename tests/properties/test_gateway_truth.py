@@ -21,24 +21,37 @@ TOPICS = ("trade.FPT", "trade.F*", "trade.*", "quote.HPG", "quote.*", "*")
 NAMES = ("a", "b", "c")
 
 market_steps = st.one_of(
-    st.tuples(st.just("trade"), st.sampled_from(CODES), st.integers(1, 9), st.integers(1, 9),
-              st.sampled_from(Side)),
+    st.tuples(
+        st.just("trade"),
+        st.sampled_from(CODES),
+        st.integers(1, 9),
+        st.integers(1, 9),
+        st.sampled_from(Side),
+    ),
     st.tuples(st.just("quote"), st.sampled_from(CODES), st.integers(1, 9)),
     st.tuples(st.just("cut")),  # a frame ends here
-    st.tuples(st.just("pass"), st.sampled_from(CODES), st.integers(1, 9)))  # all the way
+    st.tuples(st.just("pass"), st.sampled_from(CODES), st.integers(1, 9)),
+)  # all the way
 client_steps = st.one_of(
-    st.tuples(st.just("join"), st.sampled_from(NAMES), st.sampled_from(TOPICS),
-              st.sampled_from(["all", "conflate", None]), st.sampled_from([0, 50, 200]),
-              st.booleans()),
+    st.tuples(
+        st.just("join"),
+        st.sampled_from(NAMES),
+        st.sampled_from(TOPICS),
+        st.sampled_from(["all", "conflate", None]),
+        st.sampled_from([0, 50, 200]),
+        st.booleans(),
+    ),
     st.tuples(st.just("leave"), st.sampled_from(NAMES), st.sampled_from(TOPICS)),
     st.tuples(st.just("stall"), st.sampled_from(NAMES)),
     st.tuples(st.just("drain"), st.sampled_from(NAMES)),
-    st.tuples(st.just("wait"), st.integers(1, 300)))
+    st.tuples(st.just("wait"), st.integers(1, 300)),
+)
 bus_steps = st.one_of(
     st.tuples(st.just("deliver"), st.integers(0, 3)),  # one of the frames in flight
     st.tuples(st.just("drop"), st.integers(0, 3)),
     st.tuples(st.just("repeat"), st.integers(0, 3)),
-    st.tuples(st.just("snapshot")))
+    st.tuples(st.just("snapshot")),
+)
 clean_bus_steps = st.tuples(st.just("deliver"), st.just(0))
 epoch_step = st.tuples(st.just("restart"))
 
@@ -135,10 +148,14 @@ class World:
 
     def topics_of(self, name):
         """Every key a client follows now."""
-        return {f"{channel.name}.{code}" for text in self.desk.clients[name].subscriptions
-                for channel in parse(text).channels for code in CODES
-                if code.startswith(parse(text).pattern)
-                and (parse(text).wildcard or code == parse(text).pattern)}
+        return {
+            f"{channel.name}.{code}"
+            for text in self.desk.clients[name].subscriptions
+            for channel in parse(text).channels
+            for code in CODES
+            if code.startswith(parse(text).pattern)
+            and (parse(text).wildcard or code == parse(text).pattern)
+        }
 
     def check_states(self, *, shown_at_join):
         for name in self.desk.clients:
@@ -168,11 +185,15 @@ class World:
                     prices = [int(row["price_e2"]) // 100 for row in trades]
                     assert merged["count"] == len(trades) == seq - before
                     assert (merged["open"], merged["high"], merged["low"]) == (
-                        prices[0], max(prices), min(prices))
+                        prices[0],
+                        max(prices),
+                        min(prices),
+                    )
                     assert merged["volume_shares"] == sum(int(t["volume_shares"]) for t in trades)
                     for field, side in (("buy", Side.BUY), ("sell", Side.SELL)):
                         assert merged[f"{field}_volume_shares"] == sum(
-                            int(t["volume_shares"]) for t in trades if t["side"] == side)
+                            int(t["volume_shares"]) for t in trades if t["side"] == side
+                        )
 
 
 @given(st.lists(st.one_of(market_steps, client_steps, bus_steps, epoch_step), max_size=80))
@@ -207,7 +228,11 @@ def test_a_reader_of_everything_gets_every_trade_in_order(steps):
     model = world.desk.read("a")
     assert all(frame["n"] == 1 for frame in model.frames)
     for code in CODES:
-        prices = [frame["data"]["price"] for frame in model.frames
-                  if model.topic_of[frame["ch"]] == f"trade.{code}"]
-        assert prices == [int(row["price_e2"]) // 100
-                          for row in world.market.history.get(("trade", code), [])]
+        prices = [
+            frame["data"]["price"]
+            for frame in model.frames
+            if model.topic_of[frame["ch"]] == f"trade.{code}"
+        ]
+        assert prices == [
+            int(row["price_e2"]) // 100 for row in world.market.history.get(("trade", code), [])
+        ]

@@ -18,12 +18,16 @@ Groups = Sequence[Sequence[Message]]
 
 def plain(row: np.void) -> dict[str, Any]:
     """Return a record as a dict of Python values, without its reserve."""
-    return {name: row[name].tolist() if isinstance(row[name], np.ndarray | np.generic)
-            else row[name] for name in row.dtype.names if not name.startswith("reserved")}
+    return {
+        name: row[name].tolist() if isinstance(row[name], np.ndarray | np.generic) else row[name]
+        for name in row.dtype.names
+        if not name.startswith("reserved")
+    }
 
 
-def fold_groups(fold: Fold, groups: Groups, cuts: Sequence[int] = ()) -> tuple[
-        list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+def fold_groups(
+    fold: Fold, groups: Groups, cuts: Sequence[int] = ()
+) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
     """Fold groups, one batch between any two cuts; return all notes and rows as dicts."""
     notes: list[dict[str, Any]] = []
     emitted: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -32,12 +36,13 @@ def fold_groups(fold: Fold, groups: Groups, cuts: Sequence[int] = ()) -> tuple[
         rows = rows_of(groups[first:end])
         for channel, out in fold.fold(rows):
             emitted[channel.name] += [plain(row) for row in out]
-        notes += [plain(note) for note in fold.notes[:rows.count]]
+        notes += [plain(note) for note in fold.notes[: rows.count]]
     return notes, dict(emitted)
 
 
-def assert_same_as_naive(groups: Groups, precedence: tuple[str, ...] = (
-        "EXCHANGE", "QUOTE", "TICK")) -> Fold:
+def assert_same_as_naive(
+    groups: Groups, precedence: tuple[str, ...] = ("EXCHANGE", "QUOTE", "TICK")
+) -> Fold:
     """Fold with kernels and with the twin: equal notes, equal rows on every channel."""
     fold = Fold(SYMBOLS, SLOTS, precedence, hash_deltas=True)
     notes, emitted = fold_groups(fold, groups)
@@ -46,7 +51,8 @@ def assert_same_as_naive(groups: Groups, precedence: tuple[str, ...] = (
         twin.feed(list(group))
     for i, (note, expected) in enumerate(zip(notes, twin.notes, strict=True)):
         assert note == {name: int(value) for name, value in vars(expected).items()}, (
-            f"note of slot {i}")
+            f"note of slot {i}"
+        )
     assert set(emitted) == {name for name, rows in twin.rows.items() if rows}
     for name, rows in twin.rows.items():
         got = emitted.get(name, [])

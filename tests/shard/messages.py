@@ -14,10 +14,18 @@ from engine.clock import ICT_OFFSET_S
 from engine.schema.codes import SlotFlag, SlotKind
 from engine.schema.slots import SLOT, Rows, rows_over
 
-VIEW_OF_KIND = {SlotKind.TRADE: "trade", SlotKind.QUOTE: "quote", SlotKind.INDEX: "index",
-                SlotKind.FOREIGN: "foreign", SlotKind.STATUS: "status", SlotKind.BAR: "bar",
-                SlotKind.ODD_LOT: "odd_lot", SlotKind.SYMBOL: "symbol",
-                SlotKind.CONTROL: "control", SlotKind.NONE: "head"}
+VIEW_OF_KIND = {
+    SlotKind.TRADE: "trade",
+    SlotKind.QUOTE: "quote",
+    SlotKind.INDEX: "index",
+    SlotKind.FOREIGN: "foreign",
+    SlotKind.STATUS: "status",
+    SlotKind.BAR: "bar",
+    SlotKind.ODD_LOT: "odd_lot",
+    SlotKind.SYMBOL: "symbol",
+    SlotKind.CONTROL: "control",
+    SlotKind.NONE: "head",
+}
 
 Message = dict[str, Any]
 

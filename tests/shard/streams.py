@@ -21,42 +21,114 @@ LISTED: dict[int, tuple[Venue, int | None, int]] = {
 }
 DAYS = ("2021-07-15", "2021-07-16", "2026-08-14")
 # Steps of the clock that land on and around every boundary of every venue.
-CLOCKS = ("08:00:07", "08:45:00", "08:59:59", "09:00:00", "09:00:02", "09:00:03", "09:14:59",
-          "09:15:00", "09:15:02", "09:15:03", "10:00:00", "11:29:59", "11:30:01", "12:00:00",
-          "13:00:00", "14:29:59", "14:30:00", "14:30:02", "14:30:03", "14:44:59", "14:45:00",
-          "14:45:02", "14:45:03", "14:57:00", "15:00:00", "15:05:05", "15:32:00")
-SESSIONS = (FeedSession.NONE, FeedSession.LO, FeedSession.ATO, FeedSession.ATC, FeedSession.C,
-            FeedSession.OTHER, FeedSession.HALT)
-STATUSES = (TradingStatus.NONE, TradingStatus.NORMAL, TradingStatus.OTHER, TradingStatus.HALTED,
-            TradingStatus.SPECIAL, TradingStatus.SUSPENDED)
+CLOCKS = (
+    "08:00:07",
+    "08:45:00",
+    "08:59:59",
+    "09:00:00",
+    "09:00:02",
+    "09:00:03",
+    "09:14:59",
+    "09:15:00",
+    "09:15:02",
+    "09:15:03",
+    "10:00:00",
+    "11:29:59",
+    "11:30:01",
+    "12:00:00",
+    "13:00:00",
+    "14:29:59",
+    "14:30:00",
+    "14:30:02",
+    "14:30:03",
+    "14:44:59",
+    "14:45:00",
+    "14:45:02",
+    "14:45:03",
+    "14:57:00",
+    "15:00:00",
+    "15:05:05",
+    "15:32:00",
+)
+SESSIONS = (
+    FeedSession.NONE,
+    FeedSession.LO,
+    FeedSession.ATO,
+    FeedSession.ATC,
+    FeedSession.C,
+    FeedSession.OTHER,
+    FeedSession.HALT,
+)
+STATUSES = (
+    TradingStatus.NONE,
+    TradingStatus.NORMAL,
+    TradingStatus.OTHER,
+    TradingStatus.HALTED,
+    TradingStatus.SPECIAL,
+    TradingStatus.SUSPENDED,
+)
 SIDES = (Side.UNKNOWN, Side.BUY, Side.SELL, Side.NEUTRAL)
 
 rarely = st.integers(0, 9)
 EVENT = st.tuples(
     st.sampled_from(sorted(LISTED)),
     st.sampled_from("TTTTXXXQQFIRBOSC"),  # T trade, X both, Q quote, F status, I R B O S C
-    st.sampled_from(("grow", "grow", "grow", "repeat", "miss", "overlap", "shrink", "zero",
-                     "nosize", "noprice", "absurd")),
+    st.sampled_from(
+        (
+            "grow",
+            "grow",
+            "grow",
+            "repeat",
+            "miss",
+            "overlap",
+            "shrink",
+            "zero",
+            "nosize",
+            "noprice",
+            "absurd",
+        )
+    ),
     st.integers(-2, 2),  # price steps
     st.integers(0, 2),  # clock steps
-    rarely, rarely, rarely,  # indexes of session, status, side: mostly the harmless first ones
+    rarely,
+    rarely,
+    rarely,  # indexes of session, status, side: mostly the harmless first ones
     st.sampled_from((0, 0, 0, 0, 0, 0, 0, 0, 1, -1)),  # days
     st.integers(0, 5),  # shape of the book
     st.booleans(),  # ends a group
 )
 STREAMS = st.lists(EVENT, max_size=48)
-PRECEDENCES = st.sampled_from((("EXCHANGE", "QUOTE", "TICK"), ("QUOTE", "TICK", "EXCHANGE"),
-                               ("TICK",), ("QUOTE", "EXCHANGE"), ()))
+PRECEDENCES = st.sampled_from(
+    (
+        ("EXCHANGE", "QUOTE", "TICK"),
+        ("QUOTE", "TICK", "EXCHANGE"),
+        ("TICK",),
+        ("QUOTE", "EXCHANGE"),
+        (),
+    )
+)
 
 
 def interpret(events: list[tuple[Any, ...]]) -> list[list[Message]]:
     """Turn drawn tuples into groups of messages."""
     groups: list[list[Message]] = [[]]
     walk: dict[int, dict[str, int]] = {
-        symbol_id: {"price": price, "total": 0} for symbol_id, (_, _, price) in LISTED.items()}
+        symbol_id: {"price": price, "total": 0} for symbol_id, (_, _, price) in LISTED.items()
+    }
     clock = day = 0
-    for number, (symbol_id, what, growth, ticks, tock, session, status, side, roll, shape,
-                 ends) in enumerate(events):
+    for number, (
+        symbol_id,
+        what,
+        growth,
+        ticks,
+        tock,
+        session,
+        status,
+        side,
+        roll,
+        shape,
+        ends,
+    ) in enumerate(events):
         if roll > 0 and day + 1 < len(DAYS):
             day, clock = day + 1, 0
             for own in walk.values():
@@ -65,21 +137,40 @@ def interpret(events: list[tuple[Any, ...]]) -> list[list[Message]]:
         venue, multiplier, _ = LISTED[symbol_id]
         own = walk[symbol_id]
         own["price"] += ticks * 5_000 if venue != Venue.DERIVATIVES else ticks * 10
-        head = {"symbol_id": symbol_id, "venue": venue, "recv_ns": 1_000 + number,
-                "exch_s": exch_s(DAYS[max(0, day + min(roll, 0))], CLOCKS[clock]),
-                "session": pick(SESSIONS, session), "status": pick(STATUSES, status)}
+        head = {
+            "symbol_id": symbol_id,
+            "venue": venue,
+            "recv_ns": 1_000 + number,
+            "exch_s": exch_s(DAYS[max(0, day + min(roll, 0))], CLOCKS[clock]),
+            "session": pick(SESSIONS, session),
+            "status": pick(STATUSES, status),
+        }
         if what == "S" and multiplier is not None:
-            groups[-1].append(head | {"kind": SlotKind.SYMBOL, "code": b"SYM%d" % symbol_id,
-                                      "instrument": 1 + side % 2, "value_multiplier": multiplier})
+            groups[-1].append(
+                head
+                | {
+                    "kind": SlotKind.SYMBOL,
+                    "code": b"SYM%d" % symbol_id,
+                    "instrument": 1 + side % 2,
+                    "value_multiplier": multiplier,
+                }
+            )
         if what in "TX":
-            groups[-1].append(head | {"kind": SlotKind.TRADE, "side": pick(SIDES, side),
-                                      "source_type": SourceType.X}
-                              | trade_fields(own, growth, ticks, shape))
+            groups[-1].append(
+                head
+                | {"kind": SlotKind.TRADE, "side": pick(SIDES, side), "source_type": SourceType.X}
+                | trade_fields(own, growth, ticks, shape)
+            )
         if what in "QX":
             groups[-1].append(head | {"kind": SlotKind.QUOTE} | book_fields(own["price"], shape))
         if what in "FIRBO":
-            kind = {"F": SlotKind.STATUS, "I": SlotKind.INDEX, "R": SlotKind.FOREIGN,
-                    "B": SlotKind.BAR, "O": SlotKind.ODD_LOT}[what]
+            kind = {
+                "F": SlotKind.STATUS,
+                "I": SlotKind.INDEX,
+                "R": SlotKind.FOREIGN,
+                "B": SlotKind.BAR,
+                "O": SlotKind.ODD_LOT,
+            }[what]
             groups[-1].append(head | {"kind": kind})
         if what == "C":
             groups[-1].append({"kind": SlotKind.CONTROL, "op": 1})
@@ -98,20 +189,38 @@ def trade_fields(own: dict[str, int], growth: str, ticks: int, shape: int) -> di
     size = 100 * (1 + shape)
     price = own["price"]
     total = own["total"]
-    steps = {"grow": size, "repeat": 0, "miss": size + 300, "overlap": max(100, size - 100),
-             "shrink": -min(total, 200), "zero": -total, "nosize": size, "noprice": size,
-             "absurd": 10**13}
+    steps = {
+        "grow": size,
+        "repeat": 0,
+        "miss": size + 300,
+        "overlap": max(100, size - 100),
+        "shrink": -min(total, 200),
+        "zero": -total,
+        "nosize": size,
+        "noprice": size,
+        "absurd": 10**13,
+    }
     own["total"] = total + steps[growth]
-    told_prices = {} if ticks == 1 else {
-        "high_price_e2": price + 500 * shape, "low_price_e2": max(0, price - 500 * shape),
-        "open_price_e2": price if shape % 2 else 0}
+    told_prices = (
+        {}
+        if ticks == 1
+        else {
+            "high_price_e2": price + 500 * shape,
+            "low_price_e2": max(0, price - 500 * shape),
+            "open_price_e2": price if shape % 2 else 0,
+        }
+    )
     return told_prices | {
         "last_price_e2": 0 if growth == "noprice" else price,
         "last_volume_shares": {"nosize": 0, "absurd": 10**13}.get(growth, size),
-        "total_volume_shares": own["total"], "total_value_vnd": own["total"] * 1_000,
-        "reference_price_e2": 0 if shape == 4 else price - 100, "ceiling_price_e2": price + 700,
-        "floor_price_e2": price - 700, "prior_close_price_e2": price - 100,
-        "estimated_price_e2": price if shape == 2 else 0}
+        "total_volume_shares": own["total"],
+        "total_value_vnd": own["total"] * 1_000,
+        "reference_price_e2": 0 if shape == 4 else price - 100,
+        "ceiling_price_e2": price + 700,
+        "floor_price_e2": price - 700,
+        "prior_close_price_e2": price - 100,
+        "estimated_price_e2": price if shape == 2 else 0,
+    }
 
 
 def book_fields(price: int, shape: int) -> dict[str, list[int]]:
@@ -127,5 +236,9 @@ def book_fields(price: int, shape: int) -> dict[str, list[int]]:
     }[shape]
     bid_prices, bid_volumes = levels(*bids)
     ask_prices, ask_volumes = levels(*asks)
-    return {"bid_price_e2": bid_prices, "bid_volume_shares": bid_volumes,
-            "ask_price_e2": ask_prices, "ask_volume_shares": ask_volumes}
+    return {
+        "bid_price_e2": bid_prices,
+        "bid_volume_shares": bid_volumes,
+        "ask_price_e2": ask_prices,
+        "ask_volume_shares": ask_volumes,
+    }

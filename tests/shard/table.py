@@ -42,27 +42,60 @@ from engine.shard.stats import check_invariants
 from tests.shard.folding import fold_groups
 from tests.shard.messages import Message, exch_s, levels
 
-STATUS_WORDS = {"N": TradingStatus.NORMAL, "H": TradingStatus.HALTED,
-                "S": TradingStatus.SUSPENDED, "SA": TradingStatus.MATCHING_SUSPENDED,
-                "SP": TradingStatus.PUT_THROUGH_SUSPENDED, "ST": TradingStatus.SPECIAL,
-                "NT": TradingStatus.NOT_TRADED, "D": TradingStatus.DELISTED}
+STATUS_WORDS = {
+    "N": TradingStatus.NORMAL,
+    "H": TradingStatus.HALTED,
+    "S": TradingStatus.SUSPENDED,
+    "SA": TradingStatus.MATCHING_SUSPENDED,
+    "SP": TradingStatus.PUT_THROUGH_SUSPENDED,
+    "ST": TradingStatus.SPECIAL,
+    "NT": TradingStatus.NOT_TRADED,
+    "D": TradingStatus.DELISTED,
+}
 SIDE_WORDS = {"BU": Side.BUY, "SD": Side.SELL}
-KINDS = {"X": (SlotKind.TRADE, SlotKind.QUOTE), "XT": (SlotKind.TRADE,), "XQ": (SlotKind.QUOTE,),
-         "F": (SlotKind.STATUS,), "MI": (SlotKind.INDEX,), "OL": (SlotKind.ODD_LOT,)}
-NOTED = {"event": ("event", TradeEvent), "phase": ("phase", Phase), "side_is": ("side", Side),
-         "rule": ("side_rule", SideRule), "exch": ("side_exchange", Side),
-         "quote_says": ("side_quote", Side), "tick": ("side_tick", Side),
-         "flags": ("flags", NoteFlag)}
+KINDS = {
+    "X": (SlotKind.TRADE, SlotKind.QUOTE),
+    "XT": (SlotKind.TRADE,),
+    "XQ": (SlotKind.QUOTE,),
+    "F": (SlotKind.STATUS,),
+    "MI": (SlotKind.INDEX,),
+    "OL": (SlotKind.ODD_LOT,),
+}
+NOTED = {
+    "event": ("event", TradeEvent),
+    "phase": ("phase", Phase),
+    "side_is": ("side", Side),
+    "rule": ("side_rule", SideRule),
+    "exch": ("side_exchange", Side),
+    "quote_says": ("side_quote", Side),
+    "tick": ("side_tick", Side),
+    "flags": ("flags", NoteFlag),
+}
 AMOUNTS = {"volume": "volume_shares", "value": "value_vnd", "missed": "missed_volume_shares"}
-TRADE_PRICES = {"price": "last", "open": "open", "high": "high", "low": "low",
-                "est": "estimated", "ref": "reference", "ceil": "ceiling", "floor": "floor"}
+TRADE_PRICES = {
+    "price": "last",
+    "open": "open",
+    "high": "high",
+    "low": "low",
+    "est": "estimated",
+    "ref": "reference",
+    "ceil": "ceiling",
+    "floor": "floor",
+}
 TRADE_VOLUMES = {"size": "last_volume_shares", "total": "total_volume_shares"}
 END_PRICES = ("open", "high", "low", "last", "estimated", "reference", "ceiling", "floor")
-END_NUMBERS = {"volume": "volume_shares", "value": "value_vnd", "missed": "missed_volume_shares",
-               "total": "total_volume_shares", "trades": "trade_count",
-               "repeats": "repeat_count", "corrections": "correction_count",
-               "largest": "largest_trade_shares", "first": "first_trade_exch_s",
-               "final": "last_trade_exch_s"}
+END_NUMBERS = {
+    "volume": "volume_shares",
+    "value": "value_vnd",
+    "missed": "missed_volume_shares",
+    "total": "total_volume_shares",
+    "trades": "trade_count",
+    "repeats": "repeat_count",
+    "corrections": "correction_count",
+    "largest": "largest_trade_shares",
+    "first": "first_trade_exch_s",
+    "final": "last_trade_exch_s",
+}
 
 
 def e2(text: str) -> int:
@@ -108,27 +141,45 @@ class Table:
             self.columns = given.split(), expected.split()
         else:
             given, _, expected = text.partition("|")
-            self._message(dict(zip(self.columns[0], given.split(), strict=False)),
-                          dict(zip(self.columns[1], expected.split(), strict=False)))
+            self._message(
+                dict(zip(self.columns[0], given.split(), strict=False)),
+                dict(zip(self.columns[1], expected.split(), strict=False)),
+            )
 
     def _introduce(self, name: str, venue: str, multiplier: str | None = None) -> None:
         self.ids[name] = len(self.ids) + 1
         self.venues[name] = Venue[venue]
         if multiplier is not None:
-            fold_groups(self.fold, [[{
-                "kind": SlotKind.SYMBOL, "symbol_id": self.ids[name], "venue": Venue[venue],
-                "code": name.encode(), "instrument": 1, "value_multiplier": int(multiplier)}]])
+            fold_groups(
+                self.fold,
+                [
+                    [
+                        {
+                            "kind": SlotKind.SYMBOL,
+                            "symbol_id": self.ids[name],
+                            "venue": Venue[venue],
+                            "code": name.encode(),
+                            "instrument": 1,
+                            "value_multiplier": int(multiplier),
+                        }
+                    ]
+                ],
+            )
 
     def _message(self, cells: dict[str, str], expected: dict[str, str]) -> None:
         cells = {name: cell for name, cell in cells.items() if cell != "-"}
         name = cells.get("symbol", next(iter(self.ids)))
         head: Message = {
-            "symbol_id": self.ids[name], "venue": self.venues[name],
-            "exch_s": exch_s(self.day, cells["time"]), "recv_ns": 1,
+            "symbol_id": self.ids[name],
+            "venue": self.venues[name],
+            "exch_s": exch_s(self.day, cells["time"]),
+            "recv_ns": 1,
             "session": FeedSession[cells.get("session", "NONE")],
-            "status": STATUS_WORDS.get(cells.get("status", ""), TradingStatus.NONE)}
-        group = [head | {"kind": kind} | self._payload(kind, cells)
-                 for kind in KINDS[cells["type"]]]
+            "status": STATUS_WORDS.get(cells.get("status", ""), TradingStatus.NONE),
+        }
+        group = [
+            head | {"kind": kind} | self._payload(kind, cells) for kind in KINDS[cells["type"]]
+        ]
         notes, emitted = fold_groups(self.fold, [group])
         for column, cell in expected.items():
             self.checked += 1
@@ -137,10 +188,19 @@ class Table:
     @staticmethod
     def _payload(kind: SlotKind, cells: dict[str, str]) -> Message:
         if kind == SlotKind.TRADE:
-            return {"side": SIDE_WORDS.get(cells.get("side", ""), Side.UNKNOWN)} | {
-                f"{field}_price_e2": e2(cells[name])
-                for name, field in TRADE_PRICES.items() if name in cells} | {
-                field: int(cells[name]) for name, field in TRADE_VOLUMES.items() if name in cells}
+            return (
+                {"side": SIDE_WORDS.get(cells.get("side", ""), Side.UNKNOWN)}
+                | {
+                    f"{field}_price_e2": e2(cells[name])
+                    for name, field in TRADE_PRICES.items()
+                    if name in cells
+                }
+                | {
+                    field: int(cells[name])
+                    for name, field in TRADE_VOLUMES.items()
+                    if name in cells
+                }
+            )
         if kind != SlotKind.QUOTE:
             return {}
         payload: Message = {}
@@ -150,8 +210,9 @@ class Table:
             payload |= {f"{side}_price_e2": prices, f"{side}_volume_shares": volumes}
         return payload
 
-    def _check(self, column: str, cell: str, note: dict[str, Any],
-               emitted: dict[str, list[dict[str, Any]]]) -> None:
+    def _check(
+        self, column: str, cell: str, note: dict[str, Any], emitted: dict[str, list[dict[str, Any]]]
+    ) -> None:
         if column in NOTED:
             field, codes = NOTED[column]
             got = codes(note[field]).name or ""
@@ -160,8 +221,13 @@ class Table:
             got, wanted = str(note[AMOUNTS[column]]), cell if cell != "-" else "0"
         elif column in {"quote", "book"}:
             rows = emitted.get(column, [])
-            got = (DeltaFlag(rows[0]["flags"]).name or "" if rows and rows[0]["flags"] else
-                   "ok" if rows else "-")
+            got = (
+                DeltaFlag(rows[0]["flags"]).name or ""
+                if rows and rows[0]["flags"]
+                else "ok"
+                if rows
+                else "-"
+            )
             wanted = cell
         else:
             raise AssertionError(f"no column {column!r}: {self.where}")

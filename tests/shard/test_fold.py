@@ -31,13 +31,23 @@ def long_stream(seed: int) -> list:
     every = EVENTS // (3 * len(CLOCKS))
     for number in range(EVENTS):
         odd = [rng.choice((0, 0, 0, rng.randrange(10))) for _ in range(3)]
-        events.append((
-            rng.choice(sorted(LISTED)), rng.choice("TTTTTXXXQQFIRBOSC"),
-            rng.choice(("grow",) * 12 + ("repeat", "miss", "overlap", "shrink", "zero", "nosize",
-                                         "noprice", "absurd")),
-            rng.randint(-2, 2), int(number % every == 0), *odd[:2], rng.randrange(4),
-            1 if number in (EVENTS // 3, 2 * EVENTS // 3) else rng.choice((0,) * 40 + (-1,)),
-            rng.randrange(6), rng.random() < 0.4))
+        events.append(
+            (
+                rng.choice(sorted(LISTED)),
+                rng.choice("TTTTTXXXQQFIRBOSC"),
+                rng.choice(
+                    ("grow",) * 12
+                    + ("repeat", "miss", "overlap", "shrink", "zero", "nosize", "noprice", "absurd")
+                ),
+                rng.randint(-2, 2),
+                int(number % every == 0),
+                *odd[:2],
+                rng.randrange(4),
+                1 if number in (EVENTS // 3, 2 * EVENTS // 3) else rng.choice((0,) * 40 + (-1,)),
+                rng.randrange(6),
+                rng.random() < 0.4,
+            )
+        )
     return interpret(events)
 
 
@@ -48,7 +58,7 @@ def name_of(code) -> str:
 
 def test_a_long_bad_day_is_what_the_twin_says_and_visits_everything(seed):
     groups = long_stream(seed)
-    batches = [groups[i:i + 20] for i in range(0, len(groups), 20)]
+    batches = [groups[i : i + 20] for i in range(0, len(groups), 20)]
     fold = Fold(SYMBOLS, SLOTS)
     twin = naive.NaiveShard(symbol_capacity=SYMBOLS)
     seen: set[str] = set()
@@ -58,14 +68,19 @@ def test_a_long_bad_day_is_what_the_twin_says_and_visits_everything(seed):
         for group in batch:
             twin.feed(group)
         for note in notes:
-            seen |= {name_of(TradeEvent(note["event"])), name_of(Phase(note["phase"])),
-                     name_of(Side(note["side"])), name_of(SideRule(note["side_rule"])),
-                     *map(name_of, NoteFlag(note["flags"]))}
+            seen |= {
+                name_of(TradeEvent(note["event"])),
+                name_of(Phase(note["phase"])),
+                name_of(Side(note["side"])),
+                name_of(SideRule(note["side_rule"])),
+                *map(name_of, NoteFlag(note["flags"])),
+            }
         for name, rows in news.items():
             emitted.setdefault(name, []).extend(rows)
     assert emitted == dict(twin.rows)
-    wanted = {name_of(code) for codes in (TradeEvent, Side, SideRule, Phase, NoteFlag)
-              for code in codes} - {"NoteFlag.NONE", "Phase.PUT_THROUGH"}
+    wanted = {
+        name_of(code) for codes in (TradeEvent, Side, SideRule, Phase, NoteFlag) for code in codes
+    } - {"NoteFlag.NONE", "Phase.PUT_THROUGH"}
     assert wanted <= seen
     assert fold.counts.matches == len(emitted["trade"])
     assert check_invariants(fold.latest["stats"]) == []
@@ -74,9 +89,11 @@ def test_a_long_bad_day_is_what_the_twin_says_and_visits_everything(seed):
 @pytest.mark.parametrize("wrong", ["halted", "tick", "prices_of_day"])
 def test_the_comparison_would_notice_a_wrong_rule(wrong, seed, monkeypatch):
     right = getattr(naive, wrong)
-    lies = {"halted": lambda day: not right(day),
-            "tick": lambda earlier, price: Side.BUY,
-            "prices_of_day": lambda told: right(told) | {"high_price_e2": 1}}
+    lies = {
+        "halted": lambda day: not right(day),
+        "tick": lambda earlier, price: Side.BUY,
+        "prices_of_day": lambda told: right(told) | {"high_price_e2": 1},
+    }
     monkeypatch.setattr(naive, wrong, lies[wrong])
     with pytest.raises(AssertionError):
         assert_same_as_naive(long_stream(seed)[:60])
@@ -115,8 +132,10 @@ def test_a_batch_that_is_too_large_is_a_bug():
         Fold(SYMBOLS, 4).fold(rows_over(np.zeros(5, SLOT), 5))
 
 
-@pytest.mark.parametrize(("precedence", "says"), [
-    (("EXCHANGE", "AUCTION"), "'AUCTION'"), (("TICK", "TICK"), "twice"), (("tick",), "'tick'")])
+@pytest.mark.parametrize(
+    ("precedence", "says"),
+    [(("EXCHANGE", "AUCTION"), "'AUCTION'"), (("TICK", "TICK"), "twice"), (("tick",), "'tick'")],
+)
 def test_a_bad_precedence_is_refused(precedence, says):
     with pytest.raises(ConfigError, match=says):
         Fold(SYMBOLS, SLOTS, precedence)
@@ -129,9 +148,20 @@ def test_a_fold_without_room_is_refused(symbols, slots):
 
 
 def test_a_slot_of_a_symbol_outside_the_table_is_ignored_and_counted():
-    groups = [[{"kind": 1, "symbol_id": symbol_id, "venue": 1, "exch_s": 1_626_315_600,
-                "last_price_e2": 100, "last_volume_shares": 1, "total_volume_shares": 1}]
-              for symbol_id in (0, SYMBOLS, 2**32 - 1, SYMBOLS - 1)]
+    groups = [
+        [
+            {
+                "kind": 1,
+                "symbol_id": symbol_id,
+                "venue": 1,
+                "exch_s": 1_626_315_600,
+                "last_price_e2": 100,
+                "last_volume_shares": 1,
+                "total_volume_shares": 1,
+            }
+        ]
+        for symbol_id in (0, SYMBOLS, 2**32 - 1, SYMBOLS - 1)
+    ]
     fold = Fold(SYMBOLS, SLOTS)
     _, emitted = fold_groups(fold, groups)
     assert [row["symbol_id"] for row in emitted["trade"]] == [SYMBOLS - 1]
@@ -187,8 +217,6 @@ def test_check_invariants_says_which_sum_is_wrong():
     rows["symbol_id"] = (1, 2, 3)
     rows[1]["volume_shares"] = 500
     rows[1]["total_volume_shares"] = 500
-    assert check_invariants(rows) == [
-        "symbol 2 day 0: phase x side volume is 0, volume is 500"]
+    assert check_invariants(rows) == ["symbol 2 day 0: phase x side volume is 0, volume is 500"]
     rows[2]["total_volume_shares"] = 7
-    assert check_invariants(rows[2]) == [
-        "symbol 3 day 0: volume is 0, total - missed is 7"]
+    assert check_invariants(rows[2]) == ["symbol 3 day 0: volume is 0, total - missed is 7"]

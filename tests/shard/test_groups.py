@@ -15,17 +15,31 @@ def quote(symbol_id: int, bid: int, second: int = 0) -> dict:
     """A book that differs by its bid."""
     bids, volumes = levels((bid, 100))
     asks, _ = levels((bid + 10, 100))
-    return {"kind": SlotKind.QUOTE, "symbol_id": symbol_id, "venue": Venue.HOSE,
-            "exch_s": exch_s(DAY, "09:20:00") + second, "recv_ns": 10 + second,
-            "bid_price_e2": bids, "bid_volume_shares": volumes,
-            "ask_price_e2": asks, "ask_volume_shares": volumes}
+    return {
+        "kind": SlotKind.QUOTE,
+        "symbol_id": symbol_id,
+        "venue": Venue.HOSE,
+        "exch_s": exch_s(DAY, "09:20:00") + second,
+        "recv_ns": 10 + second,
+        "bid_price_e2": bids,
+        "bid_volume_shares": volumes,
+        "ask_price_e2": asks,
+        "ask_volume_shares": volumes,
+    }
 
 
 def trade(symbol_id: int, total: int, **more: int) -> dict:
     """A match of 100."""
-    return {"kind": SlotKind.TRADE, "symbol_id": symbol_id, "venue": Venue.HOSE,
-            "exch_s": exch_s(DAY, "09:20:00"), "recv_ns": total, "last_price_e2": 1_000_00,
-            "last_volume_shares": 100, "total_volume_shares": total} | more
+    return {
+        "kind": SlotKind.TRADE,
+        "symbol_id": symbol_id,
+        "venue": Venue.HOSE,
+        "exch_s": exch_s(DAY, "09:20:00"),
+        "recv_ns": total,
+        "last_price_e2": 1_000_00,
+        "last_volume_shares": 100,
+        "total_volume_shares": total,
+    } | more
 
 
 def summary(rows: list[dict]) -> list[tuple[int, int, int]]:
@@ -79,19 +93,33 @@ def test_a_day_roll_inside_a_group_starts_a_blank_day_in_the_same_row():
 
 def test_a_symbol_that_introduces_itself_again_is_no_news():
     def introduce(**changed: object) -> dict:
-        return {"kind": SlotKind.SYMBOL, "symbol_id": 1, "venue": Venue.HNX, "code": b"FPT",
-                "instrument": 1, "value_multiplier": 1} | changed
+        return {
+            "kind": SlotKind.SYMBOL,
+            "symbol_id": 1,
+            "venue": Venue.HNX,
+            "code": b"FPT",
+            "instrument": 1,
+            "value_multiplier": 1,
+        } | changed
 
     said = {}
     groups = [[introduce()], [introduce(), introduce()]]
-    for change in ({"code": b"FPTX"}, {"venue": Venue.HOSE}, {"instrument": 2},
-                   {"value_multiplier": 9}):
+    for change in (
+        {"code": b"FPTX"},
+        {"venue": Venue.HOSE},
+        {"instrument": 2},
+        {"value_multiplier": 9},
+    ):
         said |= change  # one thing at a time
         groups += [[introduce(**said)], [introduce(**said)]]
     row = assert_same_as_naive(groups).latest["symbol"][1]
     assert row["seq"] == 5
     assert (row["code"], row["venue"], row["instrument"], row["value_multiplier"]) == (
-        b"FPTX", Venue.HOSE, 2, 9)
+        b"FPTX",
+        Venue.HOSE,
+        2,
+        9,
+    )
 
 
 def test_x_and_the_pair_feed_give_the_same_tape(seed):
@@ -102,8 +130,10 @@ def test_x_and_the_pair_feed_give_the_same_tape(seed):
     as_x, as_pair = [], []
     for symbol_id in totals:
         for feed in (as_x, as_pair):
-            feed += [[trade(symbol_id, 0, last_volume_shares=0, last_price_e2=0)],
-                     [quote(symbol_id, 50)]]
+            feed += [
+                [trade(symbol_id, 0, last_volume_shares=0, last_price_e2=0)],
+                [quote(symbol_id, 50)],
+            ]
     for number in range(200):
         symbol_id = rng.choice((1, 2, 3))
         matched, requoted = rng.random() < 0.5, rng.random() < 0.7
@@ -121,8 +151,10 @@ def test_x_and_the_pair_feed_give_the_same_tape(seed):
 
 def test_every_cut_of_a_batch_gives_the_same(seed):
     rng = random.Random(seed)
-    groups = [[trade(rng.randint(1, 3), 100 * number + 100), quote(rng.randint(1, 3), number)]
-              for number in range(6)]
+    groups = [
+        [trade(rng.randint(1, 3), 100 * number + 100), quote(rng.randint(1, 3), number)]
+        for number in range(6)
+    ]
     outcomes = []
     for size in range(3):
         for cuts in itertools.combinations(range(1, 6), size):

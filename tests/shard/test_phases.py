@@ -9,8 +9,10 @@ from engine.schema.slots import SLOT
 from engine.shard.classify import PARAMS, STATE
 from engine.shard.phases import book_match, clock_phase, fill_phase_params
 
-DAYS = sorted({max(int(day), 0) + offset for day in phase_tables().era_start_day
-               for offset in (-1, 0, 1)} | {18_823})
+DAYS = sorted(
+    {max(int(day), 0) + offset for day in phase_tables().era_start_day for offset in (-1, 0, 1)}
+    | {18_823}
+)
 PRICE = 5_000
 
 
@@ -24,8 +26,9 @@ def params():
 def seconds(venue: Venue, day: int) -> list[int]:
     """Seconds around every boundary of the timetable."""
     edges = {span.start_s for span in timetable(venue, day)} | {0, 86_399}
-    return sorted({second for edge in edges for second in range(edge - 2, edge + 6)
-                   if 0 <= second < 86_400})
+    return sorted(
+        {second for edge in edges for second in range(edge - 2, edge + 6) if 0 <= second < 86_400}
+    )
 
 
 @pytest.mark.parametrize("venue", list(Venue), ids=lambda venue: venue.name)
@@ -43,8 +46,14 @@ def test_book_match_is_match_phase(venue, params):
     for day in DAYS[-3:]:
         for second in seconds(venue, day):
             ended = grace_phase_at(venue, day, second)
-            for session in (FeedSession.NONE, FeedSession.LO, FeedSession.ATO, FeedSession.ATC,
-                            FeedSession.C, FeedSession.HALT):
+            for session in (
+                FeedSession.NONE,
+                FeedSession.LO,
+                FeedSession.ATO,
+                FeedSession.ATC,
+                FeedSession.C,
+                FeedSession.HALT,
+            ):
                 for uncross in (0, PRICE, PRICE + 10):
                     heads["session"] = session
                     state["uncross_price_e2"] = 0
@@ -59,7 +68,9 @@ def test_the_first_print_of_an_auction_is_remembered(params):
     heads = np.zeros(1, SLOT)
     heads["venue"] = Venue.HOSE
     at = 9 * 3600 + 15 * 60
-    phases = [Phase(int(book_match(params, state[0], 18_823, at + late, heads[0], price)))
-              for late, price in ((0, 100), (1, 101), (1, 100), (3, 100))]
+    phases = [
+        Phase(int(book_match(params, state[0], 18_823, at + late, heads[0], price)))
+        for late, price in ((0, 100), (1, 101), (1, 100), (3, 100))
+    ]
     assert phases == [Phase.ATO, Phase.CONTINUOUS, Phase.ATO, Phase.CONTINUOUS]
     assert state[0]["uncross_price_e2"][Phase.ATO] == 100
