@@ -1,7 +1,7 @@
 """What every test run shares: how hard hypothesis tries, which seed is used, and a header.
 
-``VNTAPE_TEST_PROFILE`` picks the profile: ``quick`` while working, ``ci`` on a build machine (the
-same examples every time), ``night`` for hunting. ``VNTAPE_TEST_SEED`` replaces the seed of the
+``TESTS_PROFILE`` picks the profile: ``quick`` while working, ``ci`` on a build machine (the
+same examples every time), ``night`` for hunting. ``TESTS_SEED`` replaces the seed of the
 tests that draw their own numbers; the header and any failure show it.
 """
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 SEED_DEFAULT = 20210715  # the trading day the project's published table is of
-PROFILE = os.environ.get("VNTAPE_TEST_PROFILE", "quick")
-SEED = int(os.environ.get("VNTAPE_TEST_SEED", SEED_DEFAULT))
+PROFILE = os.environ.get("TESTS_PROFILE", "quick")
+SEED = int(os.environ.get("TESTS_SEED", SEED_DEFAULT))
 
 # No deadline anywhere: no test asserts an upper time, and a first example may compile a kernel.
 # Kernels run as plain Python in one lane, so slow generation says nothing there.

@@ -68,6 +68,8 @@ class StatusLine:
             problems.append(f"{rejected} messages rejected")
         if lapped:
             problems.append(f"{lapped} slots lost to a full ring")
+        if problems and feed != "LIVE":
+            problems.append(f"feed {feed}")
         parts = [
             "OK"
             if not problems and feed == "LIVE"

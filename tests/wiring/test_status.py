@@ -49,6 +49,14 @@ def test_trouble_comes_first(change, words) -> None:
     assert StatusLine(cells).render(NOW_NS, []).startswith(words)
 
 
+def test_a_problem_does_not_hide_a_dead_feed() -> None:
+    cells = sources()
+    cells.ingest["rejected"][0, Reject.BAD_NUMBER] = 1
+    cells.ingest["feed_state"] = FeedState.DOWN
+    text = StatusLine(cells).render(NOW_NS, [])
+    assert text.startswith("PROBLEM: 1 messages rejected; feed DOWN")
+
+
 def test_a_restarting_child_is_named() -> None:
     text = StatusLine(sources()).render(NOW_NS, ["gateway-0 restarting (signal SIGKILL)"])
     assert text.startswith("PROBLEM: gateway-0 restarting (signal SIGKILL)")
