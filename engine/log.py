@@ -23,12 +23,18 @@ class Log:
         self._last_ns: dict[str, int] = {}
         self._suppressed: dict[str, int] = {}
 
-    def write(self, level: Level, event: str, **fields: Any) -> None:
-        """Write one line, unless the same event was written less than a second ago."""
+    def write(self, level: Level, event: str, **fields: Any) -> bool:
+        """Write one line, unless the same event was written less than a second ago.
+
+        Returns
+        -------
+        bool
+            Whether it was written. Who must have a thing said tries again later.
+        """
         now_ns = self._clock.now_ns()
         if now_ns - self._last_ns.get(event, -QUIET_NS) < QUIET_NS:
             self._suppressed[event] = self._suppressed.get(event, 0) + 1
-            return
+            return False
         self._last_ns[event] = now_ns
         held = self._suppressed.pop(event, 0)
         line = {
@@ -40,3 +46,4 @@ class Log:
             **({"suppressed": held} if held else {}),
         }
         print(json.dumps(line, ensure_ascii=False, default=str), file=sys.stderr, flush=True)
+        return True

@@ -112,12 +112,12 @@ class IngestProcess:
         cell["heartbeat_ns"] = self._clock.now_ns()
         rejected = int(cell["rejected"].sum())
         if rejected != self._rejected_seen:
-            self._rejected_seen = rejected
             samples = {
                 reason.name: sample[:200].decode("utf-8", "replace")
                 for reason, sample in self._intake.decoder.samples.items()
             }
-            self._log.write("warning", "messages rejected", total=rejected, samples=samples)
+            if self._log.write("warning", "messages rejected", total=rejected, samples=samples):
+                self._rejected_seen = rejected
         asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
 
     async def run(self) -> None:

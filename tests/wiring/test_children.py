@@ -29,9 +29,12 @@ while True:
 def child(code: str, **settings: int) -> Child:
     """Return a child that runs a line of Python."""
     clock = SystemClock()
-    return Child(ChildSpec("kid", [sys.executable, "-c", code]),
-                 SupervisorConfig(restart_base_ms=1, restart_cap_ms=2, **settings), clock,
-                 Log("test", clock))
+    return Child(
+        ChildSpec("kid", [sys.executable, "-c", code]),
+        SupervisorConfig(restart_base_ms=1, restart_cap_ms=2, **settings),
+        clock,
+        Log("test", clock),
+    )
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -44,8 +47,10 @@ async def until(condition: Callable[[], bool]) -> None:
 async def end(kid: Child) -> None:
     """Stop a child and wait for it."""
     kid.stop()
-    await kid.wait_gone(SystemClock().now_ns() + WATCHDOG_S * 10**9,
-                        lambda: asyncio.ensure_future(asyncio.sleep(0.005)))
+    await kid.wait_gone(
+        SystemClock().now_ns() + WATCHDOG_S * 10**9,
+        lambda: asyncio.ensure_future(asyncio.sleep(0.005)),
+    )
 
 
 def test_a_killed_child_is_replaced() -> None:

@@ -13,8 +13,9 @@ SECOND_NS = 1_000_000_000
 
 def sources() -> Sources:
     """Return the counters of a healthy engine in the continuous morning session."""
-    cells = Sources(np.zeros(1, INGEST_COUNTERS), [np.zeros(1, SHARD_COUNTERS)],
-                    [np.zeros(1, GATEWAY_COUNTERS)])
+    cells = Sources(
+        np.zeros(1, INGEST_COUNTERS), [np.zeros(1, SHARD_COUNTERS)], [np.zeros(1, GATEWAY_COUNTERS)]
+    )
     for cell in (cells.ingest, *cells.shards, *cells.gateways):
         cell["heartbeat_ns"] = NOW_NS
     cells.ingest["feed_state"] = FeedState.LIVE
@@ -33,16 +34,27 @@ def test_a_healthy_line_reads_ok_with_rate_and_clients() -> None:
     assert text.endswith("3 clients")
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda cells: cells.ingest.__setitem__("feed_state", FeedState.CONNECTING),
-     "feed CONNECTING"),
-    (lambda cells: cells.shards[0].__setitem__("lapped_slots", 7),
-     "PROBLEM: 7 slots lost to a full ring"),
-    (lambda cells: cells.shards[0].__setitem__("heartbeat_ns", NOW_NS - 5 * SECOND_NS),
-     "PROBLEM: shard-0 silent for 5 s"),
-    (lambda cells: cells.ingest["rejected"].__setitem__((0, Reject.BAD_NUMBER), 2),
-     "PROBLEM: 2 messages rejected"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda cells: cells.ingest.__setitem__("feed_state", FeedState.CONNECTING),
+            "feed CONNECTING",
+        ),
+        (
+            lambda cells: cells.shards[0].__setitem__("lapped_slots", 7),
+            "PROBLEM: 7 slots lost to a full ring",
+        ),
+        (
+            lambda cells: cells.shards[0].__setitem__("heartbeat_ns", NOW_NS - 5 * SECOND_NS),
+            "PROBLEM: shard-0 silent for 5 s",
+        ),
+        (
+            lambda cells: cells.ingest["rejected"].__setitem__((0, Reject.BAD_NUMBER), 2),
+            "PROBLEM: 2 messages rejected",
+        ),
+    ],
+)
 def test_trouble_comes_first(change, words) -> None:
     cells = sources()
     change(cells)
@@ -62,11 +74,14 @@ def test_a_restarting_child_is_named() -> None:
     assert text.startswith("PROBLEM: gateway-0 restarting (signal SIGKILL)")
 
 
-@pytest.mark.parametrize(("exch_s", "text"), [
-    (0, "no exchange time yet"),
-    (1626314450, "ATO:HOSE CONTINUOUS:HNX+UPCOM+DERIVATIVES"),  # 09:00:50
-    (1626323400 + 60, "BREAK"),  # 11:31
-    (1626335100 + 60, "CLOSED:HOSE+DERIVATIVES PLO:HNX CONTINUOUS:UPCOM"),  # 14:46
-])
+@pytest.mark.parametrize(
+    ("exch_s", "text"),
+    [
+        (0, "no exchange time yet"),
+        (1626314450, "ATO:HOSE CONTINUOUS:HNX+UPCOM+DERIVATIVES"),  # 09:00:50
+        (1626323400 + 60, "BREAK"),  # 11:31
+        (1626335100 + 60, "CLOSED:HOSE+DERIVATIVES PLO:HNX CONTINUOUS:UPCOM"),  # 14:46
+    ],
+)
 def test_sessions_of_all_venues(exch_s: int, text: str) -> None:
     assert session_text(exch_s) == text
