@@ -62,6 +62,14 @@ class Bus:
                 time.sleep(0.0005)  # sockets live on threads of their own
         return self
 
+    def next_frame(self):
+        """Wait for one frame without turning, so that nothing else takes it."""
+        end = time.monotonic() + WATCHDOG_S
+        while not (self.subscriber.pending() and (got := self.subscriber.drain(1, self.now_ns))):
+            assert time.monotonic() < end, "waited in vain for a frame"
+            time.sleep(0.0005)
+        return got[0]
+
     def connect(self):
         """Until the snapshot is there and the delta stream is heard."""
         link = self.subscriber._links[0]
