@@ -59,6 +59,7 @@ def test_the_readme_s_first_client_runs_as_printed(tmp_path: Path) -> None:
     )
     assert code is not None
     with tape("--speed", "400", *SMALL) as running:
+        running.status(r"^OK .* 70\d symbols")  # before that nobody knows HPG: 4004
         script = tmp_path / "first_client.py"
         script.write_text(code[1].replace("ws://127.0.0.1:8765/ws", running.url), encoding="utf-8")
         client = Process(["-u", str(script)])
