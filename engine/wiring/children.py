@@ -15,7 +15,7 @@ from engine.log import Log
 from engine.process import EX_CONFIG
 
 CRASH_WINDOW_NS = 60_000_000_000
-QUIET_AFTER_NS = 10_000_000_000  # a child that lived this long starts its backoff anew
+QUIET_AFTER_NS = 3_000_000_000  # a child that lived this long starts its backoff anew
 
 
 @dataclass(frozen=True, slots=True)
