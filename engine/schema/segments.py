@@ -22,7 +22,7 @@ RING_HEADER = record(
         ("reserved_intent", "u1", (56,)),
         ("write_seq", "i8"),  # writer: slots below this are published
         ("reserved_write", "u1", (56,)),
-        ("read_seq", "i8"),  # reader: slots below this are folded (telemetry and pacing only)
+        ("read_seq", "i8"),  # reader: slots below this were taken (telemetry and pacing only)
         ("reserved_read", "u1", (56,)),
         ("parked", "i8"),  # reader: 1 while it sleeps on the doorbell
         ("reserved_park", "u1", (56,)),
