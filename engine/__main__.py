@@ -6,6 +6,7 @@ verify-day   compare closing statistics with a published table
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -108,6 +109,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ConfigError, SchemaMismatch) as error:
         print(f"vntape: {error}", file=sys.stderr)
         return EX_CONFIG
+    except BrokenPipeError:  # whoever reads us, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return code
 
 
