@@ -1,10 +1,12 @@
-"""What one gateway process needs to know. Plain values, so that nothing here knows the config."""
+"""What one gateway process needs to know. Plain values: who serves needs no configuration file."""
 
 import ipaddress
 from dataclasses import dataclass
 
+from engine.config import EngineConfig, GatewayConfig
 from engine.errors import ConfigError
 
+DEFAULTS = GatewayConfig()  # the configuration says what is usual, nobody else
 CH_SYMBOL_BITS = 20  # a frame's `ch` is channel.code << 20 | symbol_id
 INTERVAL_STEPS_MS = (0, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 
@@ -19,14 +21,14 @@ class GatewaySettings:
     """
 
     endpoints: tuple[tuple[str, str], ...]  # (delta, snapshot) of shard 0, 1, 2 ...
-    host: str = "127.0.0.1"
-    port: int = 8765  # 0 picks a free one
-    symbols_max: int = 8_192  # rows of the mirror
-    conflate_ms: int = 50  # default interval of conflated subscriptions
-    heartbeat_ms: int = 1_000
-    client_budget_bytes: int = 1_048_576  # unsent bytes a client may have in mode `all`
-    clients_max: int = 1_000
-    topics_max: int = 4_096  # per client; a wildcard counts once
+    host: str = DEFAULTS.host
+    port: int = DEFAULTS.port  # 0 picks a free one
+    symbols_max: int = EngineConfig().symbols_max  # rows of the mirror
+    conflate_ms: int = DEFAULTS.conflate_ms  # default interval of conflated subscriptions
+    heartbeat_ms: int = DEFAULTS.heartbeat_ms
+    client_budget_bytes: int = DEFAULTS.client_budget_bytes  # unsent, of a client in mode `all`
+    clients_max: int = DEFAULTS.clients_max
+    topics_max: int = DEFAULTS.topics_max  # per client; a wildcard counts once
     lossless: bool = False
     message_bytes_max: int = 65_536  # of a client's message
     kernel_buffer_bytes: int = 262_144  # SO_SNDBUF: what the kernel may hold unsent per client

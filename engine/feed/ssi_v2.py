@@ -32,6 +32,7 @@ from picows import (
 
 from engine import __version__
 from engine.clock import Clock
+from engine.config import FeedConfig
 from engine.feed.signalr import (
     Event,
     HubLink,
@@ -47,7 +48,7 @@ from engine.feed.signalr import (
 from engine.feed.source import FeedError, Sink
 from engine.schema.codes import FeedState
 
-DEFAULT_CHANNELS = "X-QUOTE:ALL,X-TRADE:ALL,R:ALL,MI:ALL,F:ALL"
+DEFAULTS = FeedConfig()  # the configuration says what is usual, nobody else
 DEFAULT_HUB = "FcMarketDataV2Hub"
 
 # Far above the decoder's own limit: an absurd frame must cost one rejection, not the connection.
@@ -96,10 +97,10 @@ class FeedSettings:
     stream_url: str
     consumer_id: str = field(repr=False)
     consumer_secret: str = field(repr=False)
-    channels: str = DEFAULT_CHANNELS
-    reconnect_base_ms: int = 250
-    reconnect_cap_ms: int = 30_000
-    connect_timeout_ms: int = 10_000
+    channels: str = DEFAULTS.channels
+    reconnect_base_ms: int = DEFAULTS.reconnect_base_ms
+    reconnect_cap_ms: int = DEFAULTS.reconnect_cap_ms
+    connect_timeout_ms: int = DEFAULTS.connect_timeout_ms
     hub: str = DEFAULT_HUB
 
 

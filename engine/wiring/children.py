@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from engine.clock import Clock
@@ -15,6 +15,7 @@ from engine.log import Log
 from engine.process import EX_CONFIG
 
 CRASH_WINDOW_NS = 60_000_000_000
+STOP_POLL_S = 0.01
 QUIET_AFTER_NS = 3_000_000_000  # a child that lived this long starts its backoff anew
 
 
@@ -122,9 +123,7 @@ class Child:
         if self.pid:
             self._process_signal(signal.SIGTERM)
 
-    async def wait_gone(
-        self, deadline_ns: int, pause: Callable[[], "asyncio.Future[None]"]
-    ) -> None:
+    async def wait_gone(self, deadline_ns: int) -> None:
         """Wait until it has ended; kill it when the deadline has passed."""
         while self._process is not None and self._process.poll() is None:
             if self._clock.now_ns() > deadline_ns:
@@ -132,7 +131,7 @@ class Child:
                 self._process_signal(signal.SIGKILL)
                 self._process.wait()
                 return
-            await pause()
+            await asyncio.sleep(STOP_POLL_S)
 
     def _process_signal(self, number: signal.Signals) -> None:
         assert self._process is not None

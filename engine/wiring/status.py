@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.clock import DAY_S, ICT_OFFSET_S, iso_ict, trade_day
-from engine.market.sessions import phase_at
+from engine.clock import iso_ict, trade_day
+from engine.market.sessions import ict_second, phase_at
 from engine.schema.codes import FeedState, Venue
 
 VENUES_SHOWN = (Venue.HOSE, Venue.HNX, Venue.UPCOM, Venue.DERIVATIVES)
@@ -18,10 +18,9 @@ def session_text(exch_s: int) -> str:
     """Return the phase of each venue at an exchange time: ``HOSE CONTINUOUS  HNX ...``."""
     if exch_s <= 0:
         return "no exchange time yet"
-    second = (exch_s + ICT_OFFSET_S) % DAY_S
     phases: dict[str, list[str]] = {}
     for venue in VENUES_SHOWN:
-        phase = phase_at(venue, trade_day(exch_s), second).name
+        phase = phase_at(venue, trade_day(exch_s), ict_second(exch_s)).name
         phases.setdefault(phase, []).append(venue.name)
     return " ".join(
         f"{phase}:{'+'.join(venues)}" if len(phases) > 1 else phase

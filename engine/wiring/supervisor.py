@@ -20,6 +20,7 @@ from engine.decode.symbols import format_symbols, symbols_bytes
 from engine.errors import ConfigError
 from engine.jit import CACHE_FOLDER
 from engine.log import Log
+from engine.ring.doorbell import new_doorbell
 from engine.ring.layout import format_ring, ring_bytes
 from engine.rundir import RunDir
 from engine.schema.counters import COUNTER_LAYOUTS
@@ -29,7 +30,6 @@ from engine.wiring.status import Sources, StatusLine
 
 READY_POLL_S = 0.02
 READY_LIMIT_S = 120
-STOP_POLL_S = 0.01
 
 
 def say_line(text: str) -> None:
@@ -112,7 +112,7 @@ class Supervisor:
         for shard in range(engine.shards):
             ring = segment.create(run.ring_file(shard), ring_bytes(engine.ring_slots))
             format_ring(ring.memory, engine.ring_slots, created_ns=now_ns)
-            self._doorbells.append(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+            self._doorbells.append(new_doorbell())
         symbols = segment.create(run.symbols_file, symbols_bytes(engine.symbols_max))
         format_symbols(symbols.memory, engine.symbols_max)
         for role, count in self._roles():
@@ -243,6 +243,4 @@ class Supervisor:
         deadline_ns = self._clock.now_ns() + self._config.supervisor.drain_ms * 1_000_000
         for child in reversed(self.children):
             child.stop()
-            await child.wait_gone(
-                deadline_ns, lambda: asyncio.ensure_future(asyncio.sleep(STOP_POLL_S))
-            )
+            await child.wait_gone(deadline_ns)

@@ -47,10 +47,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def end(kid: Child) -> None:
     """Stop a child and wait for it."""
     kid.stop()
-    await kid.wait_gone(
-        SystemClock().now_ns() + WATCHDOG_S * 10**9,
-        lambda: asyncio.ensure_future(asyncio.sleep(0.005)),
-    )
+    await kid.wait_gone(SystemClock().now_ns() + WATCHDOG_S * 10**9)
 
 
 def test_a_killed_child_is_replaced() -> None:
@@ -95,7 +92,7 @@ def test_a_child_that_ignores_sigterm_is_killed_at_the_deadline(tmp_path: Path) 
         await until(ready.exists)
         pid = kid.pid
         kid.stop()
-        await kid.wait_gone(0, lambda: asyncio.ensure_future(asyncio.sleep(0.005)))
+        await kid.wait_gone(0)
         await task
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
