@@ -22,7 +22,8 @@ from engine.errors import ConfigError
 ENV_PREFIX = "VNTAPE_"
 ENV_CONSUMER_ID = "VNTAPE_CONSUMER_ID"
 ENV_CONSUMER_SECRET = "VNTAPE_CONSUMER_SECRET"
-ENV_NOT_KEYS = {ENV_CONSUMER_ID, ENV_CONSUMER_SECRET, "VNTAPE_CACHE_DIR"}
+ENV_OTP = "VNTAPE_OTP"  # v3 only: a one-time password, or `request`
+ENV_NOT_KEYS = {ENV_CONSUMER_ID, ENV_CONSUMER_SECRET, ENV_OTP, "VNTAPE_CACHE_DIR"}
 
 
 def _key(default: Any, meaning: str) -> Any:
@@ -34,26 +35,51 @@ def _key(default: Any, meaning: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """Where this instance keeps its shared memory."""
+    """Where this instance keeps its shared memory and its files."""
 
     name: str = _key("main", "instance name; two instances on one host need two names")
     dir: str = _key("/dev/shm", "folder for shared memory and local sockets (a tmpfs)")
+    data_dir: str = _key(
+        "~/.local/state/vntape",
+        "folder for recordings, reference data, tokens and certificates, one subfolder per name",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class FeedConfig:
-    """The SSI FastConnect v2 connection."""
+    """The SSI FastConnect connection."""
 
+    protocol: str = _key("v2", "v2 (SignalR hub) or v3 (plain WebSocket)")
     url: str = _key("https://fc-data.ssi.com.vn/", "REST host, ends in /")
     stream_url: str = _key("https://fc-datahub.ssi.com.vn/v2.0/", "streaming host, ends in /")
     channels: str = _key(
         "X-QUOTE:ALL,X-TRADE:ALL,R:ALL,MI:ALL,F:ALL",
         "the complete SwitchChannels set; X or the pair, never both",
     )
+    v3_url: str = _key("https://api.ssi.com.vn/", "v3: REST host, ends in /")
+    v3_stream_url: str = _key("wss://stream.ssi.com.vn/ws/v3", "v3: the stream")
+    v3_topics: list[str] = _key(
+        [
+            *("trade.*", "quote.*", "room.*", "put.*", "oddlot.*", "market.*"),
+            *("market.flag", "trade.index.*"),
+        ],
+        "v3: the complete set of topics",
+    )
     credentials_file: str = _key("", "TOML file with consumer_id and consumer_secret, mode 0600")
     reconnect_base_ms: int = _key(250, "first reconnect delay; doubles with full jitter")
     reconnect_cap_ms: int = _key(30_000, "longest reconnect delay")
     connect_timeout_ms: int = _key(10_000, "limit for each request of the handshake")
+    token_margin_ms: int = _key(900_000, "renew the access token this long before it expires")
+    stale_ms: int = _key(15_000, "silence in a matching phase that makes the feed stale")
+    backlog_bytes: int = _key(
+        67_108_864, "frames received but not decoded; beyond it they are lost"
+    )
+    reference: str = _key("on", "on: ask REST for securities, baskets and limits once a day")
+    backfill: str = _key("on", "on: ask REST for the minutes of every gap")
+    backfill_delay_ms: int = _key(65_000, "wait this long, so that the minute's bar is complete")
+    backfill_tries: int = _key(3, "times to ask before a gap stays unexplained")
+    rest_interval_ms: int = _key(1_100, "least time between two REST requests (SSI's quota)")
+    record: str = _key("off", "on: write every frame to run.data_dir, for replay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +139,11 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """SSI's consumer id and secret. `repr` shows neither."""
+    """SSI's consumer id and secret (v3: API key, secret, one-time password). `repr` shows none."""
 
     consumer_id: str = field(repr=False)
     consumer_secret: str = field(repr=False)
+    otp: str = field(default="", repr=False)
 
 
 SECTIONS = {f.name: f for f in fields(Config) if f.name != "origins"}
@@ -288,9 +315,25 @@ def check(config: Config) -> None:
     for key, _ in all_keys():
         section, _, name = key.partition(".")
         value = getattr(getattr(config, section), name)
-        if name.endswith(("_ms", "_max", "_bytes")):
+        if name.endswith(("_ms", "_max", "_bytes", "_tries")):
             need(value >= 0, f"{key} is {value}, it cannot be negative")
-    for name in ("url", "stream_url"):
+    for name, allowed in (
+        ("protocol", ("v2", "v3")),
+        ("reference", ("on", "off")),
+        ("backfill", ("on", "off")),
+        ("record", ("on", "off")),
+    ):
+        word = getattr(feed, name)
+        need(word in allowed, f"feed.{name} is {word!r}, allowed: {', '.join(allowed)}")
+    need(
+        feed.backlog_bytes >= 4_194_304,
+        f"feed.backlog_bytes is {feed.backlog_bytes}, at least 4194304 (one batch) is needed",
+    )
+    need(
+        feed.v3_stream_url.startswith(("ws://", "wss://")),
+        f"feed.v3_stream_url is {feed.v3_stream_url!r}: it must start with ws(s)://",
+    )
+    for name in ("url", "stream_url", "v3_url"):
         url = getattr(feed, name)
         need(
             url.startswith(("http://", "https://")) and url.endswith("/"),
@@ -309,7 +352,7 @@ def load_credentials(config: Config, environ: Mapping[str, str] | None = None) -
     environ = os.environ if environ is None else environ
     consumer_id, secret = environ.get(ENV_CONSUMER_ID), environ.get(ENV_CONSUMER_SECRET)
     if consumer_id and secret:
-        return Credentials(consumer_id, secret)
+        return Credentials(consumer_id, secret, environ.get(ENV_OTP, ""))
     name = config.feed.credentials_file
     if not name:
         missing = ENV_CONSUMER_SECRET if consumer_id else ENV_CONSUMER_ID
@@ -334,7 +377,7 @@ def load_credentials(config: Config, environ: Mapping[str, str] | None = None) -
         raise ConfigError(
             f"feed.credentials_file {name} needs the strings consumer_id and consumer_secret"
         )
-    return Credentials(str(values[0]), str(values[1]))
+    return Credentials(str(values[0]), str(values[1]), environ.get(ENV_OTP, ""))
 
 
 def to_json(config: Config) -> str:

@@ -61,7 +61,35 @@ STATS = Channel(
     "thống kê phiên",
 )
 
-CHANNELS: tuple[Channel, ...] = (SYMBOL, TRADE, QUOTE, BOOK, STATS)
+REFERENCE = Channel(
+    5,
+    "reference",
+    deltas.REFERENCE_DELTA,
+    "conflate",
+    True,
+    "limits of the day, lot, listed shares, baskets and name",
+    "thông tin tham chiếu",
+)
+GAPS = Channel(
+    6,
+    "gaps",
+    deltas.GAPS_DELTA,
+    "all",
+    True,
+    "volume the feed did not show: each gap as it opens, shrinks and closes",
+    "khối lượng thiếu",
+)
+FEED = Channel(
+    7,
+    "feed",
+    deltas.FEED_DELTA,
+    "all",
+    True,
+    "state of the connection to SSI, and every outage",
+    "trạng thái kết nối",
+)
+
+CHANNELS: tuple[Channel, ...] = (SYMBOL, TRADE, QUOTE, BOOK, STATS, REFERENCE, GAPS, FEED)
 BY_NAME: dict[str, Channel] = {channel.name: channel for channel in CHANNELS}
 
 assert [channel.code for channel in CHANNELS] == list(range(len(CHANNELS)))

@@ -21,6 +21,7 @@ class Instrument(IntEnum):
     STOCK = 1
     FUTURE = 2
     INDEX = 3
+    FEED = 4  # the feed itself: the one key of channel `feed`
 
 
 class SlotKind(IntEnum):
@@ -36,10 +37,13 @@ class SlotKind(IntEnum):
     ODD_LOT = 7
     SYMBOL = 8
     CONTROL = 9
+    PUT_THROUGH = 10  # a negotiated deal; v3 only
+    REFERENCE = 11  # what is known of a symbol before it trades
+    BACKFILL = 12  # a one-minute bar of REST that tells about a gap
 
 
 class SourceType(IntEnum):
-    """Which SSI message type a slot came from."""
+    """Which SSI message type a slot came from: v2 types, then v3 topics, then REST."""
 
     NONE = 0
     X = 1
@@ -50,6 +54,16 @@ class SourceType(IntEnum):
     F = 6
     B = 7
     OL = 8
+    V3_TRADE = 9
+    V3_QUOTE = 10
+    V3_ROOM = 11
+    V3_PUT = 12
+    V3_ODD_LOT = 13
+    V3_MARKET = 14
+    V3_MARKET_FLAG = 15
+    V3_INDEX = 16
+    V3_BAR = 17
+    REST = 18
 
 
 class SlotFlag(IntFlag):
@@ -139,6 +153,7 @@ class TradeEvent(IntEnum):
     REPEAT = 3  # same cumulative volume: a refresh
     CORRECTION = 4  # cumulative volume shrank on the same trading date: follow the exchange
     STALE_DAY = 5  # belongs to a trading date older than the symbol's current one
+    LATE = 6  # a match that was missed and arrives after its successors: it fills a hole
 
 
 class NoteFlag(IntFlag):
@@ -148,6 +163,7 @@ class NoteFlag(IntFlag):
     NEW_DAY = 1  # first slot of this symbol on a newer trading date: reset day state
     STALE_DAY = 2  # older trading date: later stages ignore the slot
     DISAGREE = 4  # EXCHANGE and QUOTE both spoke and differ
+    AFTER_OUTAGE = 8  # the symbol's first trade or quote since the feed was away
 
 
 class DeltaFlag(IntFlag):
@@ -160,6 +176,8 @@ class DeltaFlag(IntFlag):
     CROSSED = 8  # bid >= ask: an auction book
     MARKET_ORDERS = 16  # level 1 has volume at price 0: ATO/ATC orders
     DISAGREE = 32  # EXCHANGE and QUOTE named different sides
+    LATE = 64  # the match arrived after later ones; it had been counted as missed
+    AFTER_OUTAGE = 128  # first news of the symbol since the feed was away
 
 
 class ControlOp(IntEnum):
@@ -167,8 +185,9 @@ class ControlOp(IntEnum):
 
     NONE = 0
     TIMER = 1  # time passed without data
-    FEED_STATE = 2  # arg0 = FeedState
-    GAP = 3  # the feed was away; arg0 = from recv_ns, arg1 = to recv_ns
+    FEED_STATE = 2  # arg0 = FeedState, detail says why; below LIVE the feed is away
+    LOST = 3  # ingest's own backlog overflowed: arg0 = frames dropped, arg1 = their bytes
+    BOARD = 4  # v3 session flag of a whole board: arg0 = Venue, arg1 = FeedSession
 
 
 class FeedState(IntEnum):
@@ -177,7 +196,46 @@ class FeedState(IntEnum):
     DOWN = 0
     CONNECTING = 1
     LIVE = 2
-    STALE = 3
+    STALE = 3  # connected, but silent for longer than the session phase explains
+    CLOSED = 4  # outside trading hours: silence, or no connection, is normal
+
+
+class GapCause(IntEnum):
+    """Why volume was missed."""
+
+    NONE = 0
+    BASELINE = 1  # traded before our first message of the day
+    OUTAGE = 2  # the feed was away
+    SKIPPED = 3  # the feed was there, and skipped messages
+    UNTOLD = 4  # a message that counts volume but tells no match
+    LOST = 5  # our own backlog overflowed
+
+
+class GapState(IntEnum):
+    """Where a gap is in its life."""
+
+    NONE = 0
+    OPEN = 1
+    CLOSED = 2
+
+
+class GapOutcome(IntEnum):
+    """How a gap was closed."""
+
+    NONE = 0  # still open
+    BACKFILLED = 1  # REST bars tell prices and volumes of its minutes
+    UNEXPLAINED = 2  # nobody could tell more than its volume
+    ARRIVED = 3  # the missing matches came late, to the last share
+    RETRACTED = 4  # the exchange took the volume back
+
+
+class IndexMember(IntFlag):
+    """Baskets a stock belongs to."""
+
+    NONE = 0
+    VN30 = 1
+    VN100 = 2
+    HNX30 = 4
 
 
 class Reject(IntEnum):

@@ -16,7 +16,8 @@ INGEST_COUNTERS = record(
         ("pid", "i8"),
         ("started_ns", "i8"),
         ("heartbeat_ns", "i8"),  # last turn of the process's loop
-        ("feed_state", "i8"),  # FeedState
+        ("feed_state", "i8"),  # FeedState, as judged with the session phase
+        ("link_state", "i8"),  # FeedState of the connection alone
         ("frames", "i8"),
         ("frame_bytes", "i8"),
         ("keepalives", "i8"),  # frames that carried no hub message
@@ -30,9 +31,21 @@ INGEST_COUNTERS = record(
         ("symbols", "i8"),
         ("last_frame_ns", "i8"),
         ("last_exch_s", "i8"),
-        ("decode_ns", "i8"),  # time spent decoding
+        ("decode_ns", "i8"),  # time spent decoding and publishing
+        ("backlog_frames", "i8"),  # received, not decoded yet
+        ("backlog_bytes", "i8"),
+        ("backlog_bytes_max", "i8"),  # the most there ever was
+        ("lost_frames", "i8"),  # dropped because the backlog was full
+        ("recorded_frames", "i8"),
+        ("recorded_bytes", "i8"),  # on disk, compressed
+        ("record_lost_frames", "i8"),  # the disk was too slow, or full
+        ("reference_symbols", "i8"),  # told by REST
+        ("rest_requests", "i8"),
+        ("rest_failures", "i8"),
+        ("backfill_gaps", "i8"),  # answered, with or without bars
+        ("backfill_pending", "i8"),
     ],
-    size_bytes=8 * (17 + REJECT_COUNT),
+    size_bytes=8 * (30 + REJECT_COUNT),
 )
 
 SHARD_COUNTERS = record(
@@ -47,7 +60,10 @@ SHARD_COUNTERS = record(
         ("repeats", "i8"),
         ("corrections", "i8"),
         ("baselines", "i8"),
+        ("late", "i8"),
         ("missed_volume_shares", "i8"),
+        ("gaps", "i8"),  # opened
+        ("gaps_open", "i8"),  # now
         ("lapped_slots", "i8"),  # slots the ring overwrote before this shard read them
         ("lag_slots", "i8"),  # write_seq - read_seq at the last look
         ("bus_frames", "i8"),
@@ -58,7 +74,7 @@ SHARD_COUNTERS = record(
         ("publish_ns", "i8"),  # time spent building and sending bus frames
         ("last_exch_s", "i8"),
     ],
-    size_bytes=8 * 19,
+    size_bytes=8 * 22,
 )
 
 GATEWAY_COUNTERS = record(

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.schema.codes import PHASE_COUNT, SIDE_COUNT
 from engine.schema.record import record
-from engine.schema.slots import CODE_BYTES, LEVEL_COUNT
+from engine.schema.slots import CODE_BYTES, DETAIL_BYTES, LEVEL_COUNT, NAME_BYTES
 
 DELTA_HEAD: list[Any] = [
     ("seq", "i8"),  # 1, 2, 3 ... per channel and symbol, assigned by the shard
@@ -108,4 +108,67 @@ STATS_DELTA = record(
         ("trade_day", "u4"),  # days since 1970-01-01 of the trading date
     ],
     size_bytes=32 + 56 + 48 + 288 + 288 + 144 + 40,
+)
+
+REFERENCE_DELTA = record(
+    "reference_delta",
+    [
+        *DELTA_HEAD,
+        ("ceiling_price_e2", "i4"),
+        ("floor_price_e2", "i4"),
+        ("reference_price_e2", "i4"),
+        ("indices", "u4"),  # IndexMember
+        ("lot_shares", "i8"),
+        ("listed_shares", "i8"),
+        ("trade_day", "u4"),  # the day these prices are for
+        ("reserved", "u1", (4,)),
+        ("security_type", "S8"),
+        ("name", f"S{NAME_BYTES}"),
+    ],
+    size_bytes=32 + 32 + 16 + NAME_BYTES,
+)
+
+# One row when a gap opens, one for each time it shrinks, one when it closes.
+GAPS_DELTA = record(
+    "gaps_delta",
+    [
+        *DELTA_HEAD,
+        ("gap_no", "u4"),  # 1, 2, 3 ... per symbol and day
+        ("gap_state", "u1"),  # GapState
+        ("gap_cause", "u1"),  # GapCause
+        ("gap_outcome", "u1"),  # GapOutcome, NONE while open
+        ("reserved", "u1"),
+        ("from_exch_s", "u4"),  # last trade message before the gap; 0 for a baseline
+        ("to_exch_s", "u4"),  # the trade message that showed it
+        ("from_recv_ns", "i8"),
+        ("to_recv_ns", "i8"),
+        ("missed_volume_shares", "i8"),  # when it opened
+        ("open_volume_shares", "i8"),  # less what arrived late or was taken back
+        ("bar_volume_shares", "i8"),  # REST: volume of the gap's minutes, seen or not
+        ("bar_high_price_e2", "i4"),
+        ("bar_low_price_e2", "i4"),
+        ("bar_count", "u4"),
+        ("open_count", "u4"),  # gaps of this symbol open after this row
+        ("day_missed_volume_shares", "i8"),  # of this symbol today, now
+        ("trade_day", "u4"),
+        ("reserved_tail", "u1", (4,)),
+    ],
+    size_bytes=32 + 16 + 40 + 32,
+)
+
+FEED_DELTA = record(
+    "feed_delta",
+    [
+        *DELTA_HEAD,
+        ("feed_state", "u1"),  # FeedState
+        ("reserved", "u1", (7,)),
+        ("since_ns", "i8"),  # recv_ns of the change to this state
+        ("outage_count", "u4"),  # times the feed went from LIVE or STALE to away
+        ("reserved_count", "u4"),
+        ("outage_from_ns", "i8"),  # the last outage; 0 when there was none
+        ("outage_to_ns", "i8"),  # 0 while it lasts
+        ("lost_frames", "i8"),  # dropped by our own backlog
+        ("detail", f"S{DETAIL_BYTES}"),
+    ],
+    size_bytes=32 + 48 + DETAIL_BYTES,
 )

@@ -19,6 +19,8 @@ NOTE = record(
         ("missed_volume_shares", "i8"),
         ("bid_price_e2", "i4"),  # best bid and ask in force before the trade, 0 when not usable
         ("ask_price_e2", "i4"),
+        ("cause", "u1"),  # GapCause of the missed volume
+        ("reserved", "u1", (7,)),
     ],
-    size_bytes=40,
+    size_bytes=48,
 )

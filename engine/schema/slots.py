@@ -18,6 +18,8 @@ PAYLOAD_BYTES = SLOT_BYTES - HEAD_BYTES
 LEVEL_COUNT = 10
 ODD_LOT_LEVEL_COUNT = 3
 CODE_BYTES = 16
+NAME_BYTES = 96
+DETAIL_BYTES = 96
 
 # Absurd numbers are refused at decode, which is what makes every sum below fit in int64:
 # price x volume of one message <= 2e9 x 2e9 = 4e18 < 9.2e18.
@@ -181,8 +183,53 @@ CONTROL = _slot(
         ("op", "i8"),  # ControlOp
         ("arg0", "i8"),
         ("arg1", "i8"),
+        ("detail", f"S{DETAIL_BYTES}"),  # one line for a human, UTF-8, cut
     ],
-    24,
+    24 + DETAIL_BYTES,
+)
+
+PUT_THROUGH = _slot(
+    "put_through",
+    [
+        ("price_e2", "i4"),
+        ("reserved_price", "i4"),
+        ("volume_shares", "i8"),
+        ("total_volume_shares", "i8"),  # cumulative put-through volume, the exchange's
+        ("total_value_vnd", "i8"),
+    ],
+    32,
+)
+
+# From REST (or v3's `market` topic, which knows prices only). 0, 0 bytes or no flag: not known.
+REFERENCE = _slot(
+    "reference",
+    [
+        ("ceiling_price_e2", "i4"),
+        ("floor_price_e2", "i4"),
+        ("reference_price_e2", "i4"),
+        ("indices", "u4"),  # IndexMember
+        ("lot_shares", "i8"),
+        ("listed_shares", "i8"),
+        ("security_type", "S8"),  # REST's SecType as it is
+        ("name", f"S{NAME_BYTES}"),  # UTF-8, cut at a character
+    ],
+    40 + NAME_BYTES,
+)
+
+# One bar of a gap, in order of time; the last one (or the only one, empty) has bars_left 0.
+BACKFILL = _slot(
+    "backfill",
+    [
+        ("gap_no", "i8"),  # which gap of this symbol and day
+        ("open_price_e2", "i4"),
+        ("high_price_e2", "i4"),
+        ("low_price_e2", "i4"),
+        ("close_price_e2", "i4"),
+        ("volume_shares", "i8"),  # of the whole minute, also what we saw of it; 0: no bar
+        ("minute_exch_s", "u4"),  # start of the minute, UTC
+        ("bars_left", "i4"),
+    ],
+    40,
 )
 
 
@@ -205,6 +252,9 @@ class Rows(NamedTuple):
     odd_lot: NDArray[np.void]
     symbol: NDArray[np.void]
     control: NDArray[np.void]
+    put_through: NDArray[np.void]
+    reference: NDArray[np.void]
+    backfill: NDArray[np.void]
 
 
 def rows_over(slots: NDArray[np.void], count: int) -> Rows:
@@ -221,6 +271,9 @@ def rows_over(slots: NDArray[np.void], count: int) -> Rows:
         slots.view(ODD_LOT),
         slots.view(SYMBOL),
         slots.view(CONTROL),
+        slots.view(PUT_THROUGH),
+        slots.view(REFERENCE),
+        slots.view(BACKFILL),
     )
 
 
@@ -235,4 +288,7 @@ SLOT_LAYOUTS = {
     "odd_lot": ODD_LOT,
     "symbol": SYMBOL,
     "control": CONTROL,
+    "put_through": PUT_THROUGH,
+    "reference": REFERENCE,
+    "backfill": BACKFILL,
 }
