@@ -12,7 +12,7 @@ ways to the same slots, checked to be the same to the byte:
 and, for comparison, ``orjson_dicts``: orjson three times and the record thrown away. Also the
 scanner on ten-level books (HNX, UPCOM, futures), on X, on frames of ten messages, and
 ``scanner_from_memory``: the same frames packed long before, so that they come from memory instead
-of a cache.
+of a cache. Under ``v3`` the same market as v3 would tell it, three ways likewise.
 
     python -m bench.bench_decode [--small] [--json PATH]
 """
@@ -32,11 +32,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from bench import v3_frames
 from bench.cli import Size, main
 from engine.clock import ICT_OFFSET_S
-from engine.decode.decoder import OUT_SLOTS_MIN, Decoder
+from engine.decode.decoder import OUT_SLOTS_MIN, PROTOCOLS, Decoder
 from engine.decode.frames import FRAME_BYTES_MAX, FrameBatch
-from engine.decode.oracle import Oracle
 from engine.decode.symbols import SymbolTable, format_symbols, symbols_bytes
 from engine.schema.codes import FeedSession, Side, SlotKind, SourceType, TradingStatus, Venue
 from engine.schema.counters import INGEST_COUNTERS
@@ -201,29 +201,19 @@ def frame_of(messages: list[Message]) -> bytes:
 class Bench:
     """One symbol table, warmed with every code, and a decoder over it."""
 
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: Tape, protocol: str = "v2") -> None:
         memory = np.zeros(symbols_bytes(1024), np.uint8)
         format_symbols(memory, 1024)
         self.symbols = SymbolTable(memory, lambda _code, _instrument: 0)
         self.counters = np.zeros(1, INGEST_COUNTERS)
-        self.decoder = Decoder(self.symbols, self.counters)
+        self.decoder = Decoder(self.symbols, self.counters, protocol)
+        self._oracle_of = PROTOCOLS[protocol][1]
         self.out = np.zeros(OUT_SLOTS_MIN, SLOT)
-        warm = [
-            frame_of(
-                [
-                    (
-                        "F",
-                        {
-                            "TradingDate": DAY,
-                            "Time": "09:00:00",
-                            "Symbol": code,
-                            "Exchange": "HOSE",
-                        },
-                    )
-                ]
-            )
-            for code in tape.codes
-        ]
+        if protocol == "v3":
+            warm = [v3_frames.introduction(code) for code in tape.codes]
+        else:
+            said = {"TradingDate": DAY, "Time": "09:00:00", "Exchange": "HOSE"}
+            warm = [frame_of([("F", {**said, "Symbol": code})]) for code in tape.codes]
         self.scan(batches_of(warm))
         self.counters["oracle_frames"] = 0
 
@@ -254,7 +244,7 @@ class Bench:
 
     def oracle(self, frames: list[bytes], out: NDArray[np.void]) -> int:
         """Decode frame by frame with the oracle."""
-        oracle, at = Oracle(self.symbols), 0
+        oracle, at = self._oracle_of(self.symbols), 0
         for recv_ns, frame in enumerate(frames):
             at += oracle.decode(frame, recv_ns, out, at).slot_count
         return at
@@ -411,6 +401,44 @@ def timed(
     }
 
 
+def run_v3(limits: dict[str, int]) -> dict[str, Any]:
+    """Measure v3; raises AssertionError when any answer is wrong."""
+    tape = Tape(SEED)
+    bench = Bench(tape, "v3")
+    frames = [v3_frames.from_v2(*tape.pair(i)) for i in range(limits["frames"])]
+    few = frames[: limits["oracle_frames"]]
+    ids = {code: bench.symbols.find(code.encode()) for code in tape.codes}
+    midnights = {"2026/08/14": MIDNIGHT_S}
+    answer = bench.digest(batches_of(few))  # also compiles
+    out = np.zeros(len(few), SLOT)
+
+    def lean() -> int:
+        return v3_frames.orjson_lean(few, ids, midnights, out)
+
+    def oracle() -> int:
+        return bench.oracle(few, out)
+
+    rounds, slow_rounds, count = limits["rounds"], limits["oracle_rounds"], len(few)
+    figures: dict[str, Any] = {
+        "scanner": timed(lambda: bench.scan_refilled(frames), len(frames), len(frames), rounds)
+    }
+    if bench.counters["oracle_frames"][0] or bench.counters["rejected"].any():
+        raise AssertionError("the v3 scanner declined frames it should take")
+    for name, work in (("oracle", oracle), ("orjson_lean", lean)):
+        out[:] = np.zeros(1, SLOT)
+        if work() != count or hashlib.sha256(out.tobytes()).hexdigest() != answer:
+            raise AssertionError(f"v3: scanner and {name} made different slots")
+        figures[name] = timed(clocked(work), count, count, slow_rounds)
+    rate = figures["scanner"]["frames_per_s"]
+    return {
+        **figures,
+        "frame_bytes_mean": round(sum(map(len, frames)) / len(frames)),
+        "ratio_to_orjson_lean": round(rate / figures["orjson_lean"]["frames_per_s"], 1),
+        "ratio_to_oracle": round(rate / figures["oracle"]["frames_per_s"], 1),
+        "slots_sha256": answer,
+    }
+
+
 def run(size: Size) -> dict[str, Any]:
     """Measure and return the figures; raises AssertionError when any answer is wrong."""
     limits = SIZES[size]
@@ -470,6 +498,7 @@ def run(size: Size) -> dict[str, Any]:
         "floor_frames_per_s": FLOOR_FRAMES_PER_S,
         "reached": rate >= FLOOR_FRAMES_PER_S,
         "slots_sha256": answer,
+        "v3": run_v3(limits),
     }
 
 

@@ -22,6 +22,9 @@ YEAR_MIN, YEAR_MAX = 2000, 2099
 # The last date read: its first and last eight bytes, and its midnight. One date serves a day.
 DATE_CACHE_CELLS = 3
 
+NO_HORIZON_S = 1 << 40  # a horizon that every stamp lies within
+_NS_PER_S = 1_000_000_000
+
 _FIRST_DAY = (dt.date(YEAR_MIN, 1, 1) - dt.date(1970, 1, 1)).days
 _DAYS_IN_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 _DAYS_BEFORE_MONTH = np.cumsum(_DAYS_IN_MONTH) - _DAYS_IN_MONTH
@@ -48,6 +51,27 @@ def seconds_of_day(word: int) -> int:
     if hour > 23 or minute > 59 or second > 59:
         return BAD_STAMP
     return hour * 3600 + minute * 60 + second
+
+
+@inlined_kernel
+def calendar_s(year: int, month: int, day: int) -> int:
+    """Return UTC seconds of the ICT midnight that starts a calendar day, or BAD_STAMP."""
+    if year < YEAR_MIN or year > YEAR_MAX or month < 1 or month > 12 or day < 1:
+        return BAD_STAMP
+    leap = 1 if year % 4 == 0 else 0  # 2000 was one; 2100 is out of range
+    if day > _DAYS_IN_MONTH[month] + (leap if month == 2 else 0):
+        return BAD_STAMP
+    years = year - YEAR_MIN
+    days = (
+        _FIRST_DAY
+        + years * 365
+        + (years + 3) // 4
+        + int(_DAYS_BEFORE_MONTH[month])
+        + (leap if month > 2 else 0)
+        + day
+        - 1
+    )
+    return days * DAY_S - ICT_OFFSET_S
 
 
 @inlined_kernel
@@ -79,25 +103,22 @@ def midnight_s(first: int, last: int, cache: NDArray[np.int64]) -> int:
         + ((month_year >> 48) & 0xFF) * 10
         + ((month_year >> 56) & 0xFF)
     )
-    if year < YEAR_MIN or year > YEAR_MAX or month < 1 or month > 12 or day < 1:
-        return BAD_STAMP
-    leap = 1 if year % 4 == 0 else 0  # 2000 was one; 2100 is out of range
-    if day > _DAYS_IN_MONTH[month] + (leap if month == 2 else 0):
-        return BAD_STAMP
-    years = year - YEAR_MIN
-    days = (
-        _FIRST_DAY
-        + years * 365
-        + (years + 3) // 4
-        + int(_DAYS_BEFORE_MONTH[month])
-        + (leap if month > 2 else 0)
-        + day
-        - 1
-    )
-    cache[0] = first
-    cache[1] = last
-    cache[2] = days * DAY_S - ICT_OFFSET_S
-    return days * DAY_S - ICT_OFFSET_S
+    midnight = calendar_s(year, month, day)
+    if midnight != BAD_STAMP:
+        cache[0] = first
+        cache[1] = last
+        cache[2] = midnight
+    return midnight
+
+
+@inlined_kernel
+def latest_s(recv_ns: int, horizon_s: int) -> int:
+    """Return the latest stamp a message that arrived at `recv_ns` may carry.
+
+    A stamp beyond it is not late news but a broken clock or a broken message: folded, it would
+    begin a trading day that has not come, and make every true message of today a stale one.
+    """
+    return recv_ns // _NS_PER_S + horizon_s
 
 
 _DATE = re.compile(r"([0-9]{2})/([0-9]{2})/([0-9]{4})", re.ASCII)

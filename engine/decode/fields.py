@@ -1,4 +1,4 @@
-"""What each message type says: ONE table, read by the scanner and by the oracle.
+"""What each v2 message type says: ONE table, read by the scanner and by the oracle.
 
 A message type lists its wire keys in the order the feed sends them (ssi-wire sections 3.1 to
 3.8). The scanner predicts its next key from this order; the oracle looks the same keys up by
@@ -41,6 +41,10 @@ class Kind(IntEnum):
     PRICE_E2 = 11  # int32, hundredths
     COUNT_I4 = 12  # int32, nearest whole number
     COUNT_I8 = 13  # int64, nearest whole number
+    # In v3 only:
+    STAMP = 14  # date and time in one, see v3_dates
+    LEVELS = 15  # [[price, volume], ...] of one side of a book, best first
+    CHANGE_E2 = 16  # signed hundredths; with the index's value it tells the prior value
 
 
 NUMBERS = frozenset({Kind.PRICE_E2, Kind.COUNT_I4, Kind.COUNT_I8})
@@ -110,35 +114,39 @@ class MessageType:
 
 
 @dataclass(frozen=True, slots=True)
-class _Into:
-    """Writes table rows for the numbers of one slot view."""
+class Into:
+    """Writes table rows for the numbers of one slot view: of v2 here, of v3 in v3_fields."""
 
     view: SlotKind
 
     def price(
         self, wire: str, target: str, *aliases: str, level: int = 0, required: bool = False
     ) -> Field:
+        """Return a price, or an index value, in hundredths."""
         return Field(wire, Kind.PRICE_E2, self.view, target, level, PRICE_E2_MAX, required, aliases)
 
     def count(
         self, wire: str, target: str, *aliases: str, level: int = 0, required: bool = False
     ) -> Field:
+        """Return the volume of a book's level, or a count of things."""
         return Field(
             wire, Kind.COUNT_I4, self.view, target, level, LEVEL_VOLUME_MAX, required, aliases
         )
 
     def match(self, wire: str, target: str) -> Field:
-        """Size of one match: bounded so that price x volume fits int64."""
+        """Return the size of one match, bounded so that price x volume fits int64."""
         return Field(wire, Kind.COUNT_I8, self.view, target, 0, LEVEL_VOLUME_MAX, required=True)
 
     def volume(self, wire: str, target: str, *aliases: str, required: bool = False) -> Field:
+        """Return shares or contracts, of a day or a minute."""
         return Field(wire, Kind.COUNT_I8, self.view, target, 0, TOTAL_VOLUME_MAX, required, aliases)
 
     def value(self, wire: str, target: str, *aliases: str, required: bool = False) -> Field:
+        """Return an amount of VND."""
         return Field(wire, Kind.COUNT_I8, self.view, target, 0, TOTAL_VALUE_MAX, required, aliases)
 
     def side_of_book(self, wire: str, target: str, levels: int) -> tuple[Field, ...]:
-        """Prices then volumes of one side, levels 1..n; level 1 is required."""
+        """Return prices, then volumes, of one side, levels 1..n; level 1 is required."""
         return (
             *(
                 self.price(f"{wire}Price{i + 1}", f"{target}_price_e2", level=i, required=i == 0)
@@ -151,8 +159,8 @@ class _Into:
         )
 
 
-_TRADE, _QUOTE, _INDEX = _Into(SlotKind.TRADE), _Into(SlotKind.QUOTE), _Into(SlotKind.INDEX)
-_FOREIGN, _BAR, _ODD_LOT = _Into(SlotKind.FOREIGN), _Into(SlotKind.BAR), _Into(SlotKind.ODD_LOT)
+_TRADE, _QUOTE, _INDEX = Into(SlotKind.TRADE), Into(SlotKind.QUOTE), Into(SlotKind.INDEX)
+_FOREIGN, _BAR, _ODD_LOT = Into(SlotKind.FOREIGN), Into(SlotKind.BAR), Into(SlotKind.ODD_LOT)
 
 _RTYPE = Field("RType")  # repeats DataType, which decides
 _ISIN = Field("Isin")
@@ -174,7 +182,7 @@ _PRIOR = _TRADE.price("PriorVal", "prior_close_price_e2")
 _ESTIMATED = _TRADE.price("EstMatchedPrice", "estimated_price_e2")
 
 
-def _last_match(into: _Into) -> tuple[Field, ...]:
+def _last_match(into: Into) -> tuple[Field, ...]:
     """Return the last match and the day's cumulative figures: what classification needs."""
     return (
         into.price("LastPrice", "last_price_e2", required=True),

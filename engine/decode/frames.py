@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.decode.words import words_over
 
 FRAME_BYTES_MAX = 1 << 20  # the feed's largest frame is some 18 kB: 10 messages of 1.8 kB
+PADDING_BYTES = 16  # readable after the last frame, so that a scanner may load whole words there
 SAMPLE_BYTES = 2048  # of a refused frame, kept for the operator
 
 
@@ -27,7 +28,7 @@ class FrameBatch:
     Attributes
     ----------
     data : NDArray[uint8]
-        The frames, end to end.
+        The frames, end to end, and PADDING_BYTES of no meaning.
     words : NDArray[WORD]
         The same memory; element p is the eight bytes at p.
     ends, recv_ns : NDArray[int64]
@@ -37,7 +38,7 @@ class FrameBatch:
     """
 
     def __init__(self, bytes_capacity: int, frames_capacity: int) -> None:
-        self.data: NDArray[np.uint8] = np.zeros(max(bytes_capacity, 8), np.uint8)
+        self.data: NDArray[np.uint8] = np.zeros(bytes_capacity + PADDING_BYTES, np.uint8)
         self.words = words_over(self.data)
         self.ends: NDArray[np.int64] = np.zeros(frames_capacity, np.int64)
         self.recv_ns: NDArray[np.int64] = np.zeros(frames_capacity, np.int64)

@@ -1,4 +1,4 @@
-"""The field table as arrays a kernel can read: keys as words to compare, places as indexes.
+"""The v2 field table as arrays a kernel can read: keys as words to compare, places as indexes.
 
 Everything here is derived from fields.MESSAGE_TYPES; nothing is said twice.
 """
@@ -22,7 +22,18 @@ from engine.decode.fields import (
 )
 from engine.decode.words import text_word
 from engine.schema.codes import SlotKind
-from engine.schema.slots import BAR, FOREIGN, INDEX, ODD_LOT, QUOTE, SLOT_BYTES, STATUS, TRADE
+from engine.schema.slots import (
+    BAR,
+    FOREIGN,
+    INDEX,
+    ODD_LOT,
+    PUT_THROUGH,
+    QUOTE,
+    REFERENCE,
+    SLOT_BYTES,
+    STATUS,
+    TRADE,
+)
 
 # Inside a frame the record is a string in a string: its quotes are written \\\" (ssi-wire 1.4).
 INNER_QUOTE = b'\\\\\\"'
@@ -42,6 +53,8 @@ LAYOUTS: dict[SlotKind, np.dtype[Any]] = {
     SlotKind.STATUS: STATUS,
     SlotKind.BAR: BAR,
     SlotKind.ODD_LOT: ODD_LOT,
+    SlotKind.PUT_THROUGH: PUT_THROUGH,
+    SlotKind.REFERENCE: REFERENCE,
 }
 
 # One wire key. Its text is compared as four words that may overlap, so that a comparison neither
@@ -94,13 +107,16 @@ class Grammar(NamedTuple):
     sides: NDArray[np.void]
 
 
+_WIDTHS = {Kind.PRICE_E2: 4, Kind.COUNT_I4: 4, Kind.COUNT_I8: 8, Kind.CHANGE_E2: 4}
+
+
 def place_of(message: MessageType, field: Field) -> int:
     """Return where a stored field lies from the message's first slot, in units of its width."""
     fields = LAYOUTS[field.view].fields
     assert fields is not None
     dtype, offset = fields[field.target][:2]
     width = (dtype.subdtype[0] if dtype.subdtype else dtype).itemsize
-    assert width == {Kind.PRICE_E2: 4, Kind.COUNT_I4: 4, Kind.COUNT_I8: 8}.get(field.kind, 1)
+    assert width == _WIDTHS.get(field.kind, 1), f"{field.wire} does not fit {field.target}"
     assert offset % width == 0
     start = message.kinds.index(field.view) * SLOT_BYTES + offset
     return int(start // width) + field.level
@@ -123,7 +139,8 @@ def _field_row(message: MessageType, field: Field) -> tuple[Any, ...]:
     )
 
 
-def _vocabulary(words: Mapping[str, int]) -> NDArray[np.void]:
+def vocabulary(words: Mapping[str, int]) -> NDArray[np.void]:
+    """Return a vocabulary as VOCABULARY_ROWs, in its own order."""
     rows = [
         (text_word(word.encode()[:8]), text_word(word.encode()[8:16]), int(code))
         for word, code in words.items()
@@ -157,10 +174,10 @@ def _build() -> Grammar:
         np.array(fields, FIELD_ROW),
         np.array(optional_from, np.int64),
         np.array([text_word(MESSAGE_START[at : at + 8]) for at in starts], np.int64),
-        _vocabulary(VENUE_WORDS),
-        _vocabulary(SESSION_WORDS),
-        _vocabulary(STATUS_WORDS),
-        _vocabulary(SIDE_WORDS),
+        vocabulary(VENUE_WORDS),
+        vocabulary(SESSION_WORDS),
+        vocabulary(STATUS_WORDS),
+        vocabulary(SIDE_WORDS),
     )
 
 

@@ -182,3 +182,19 @@ def fixed_point(raw: object, decimals: int, maximum: int) -> int:
     if not 0 <= value <= maximum:
         raise BadValueError(Reject.OUT_OF_RANGE)
     return value
+
+
+def signed_fixed_point(raw: object, decimals: int, maximum: int) -> int:
+    """Return a JSON value that may be negative as fixed point, of at most `maximum` either way.
+
+    Raises
+    ------
+    BadValueError
+        As `fixed_point`.
+    """
+    if isinstance(raw, str):
+        negative = raw.startswith("-") and not raw.startswith("--")
+        return (-1 if negative else 1) * fixed_point(raw[negative:], decimals, maximum)
+    if isinstance(raw, int | float) and raw < 0:
+        return -fixed_point(-raw, decimals, maximum)
+    return fixed_point(raw, decimals, maximum)

@@ -13,73 +13,24 @@ any other hub method, another hub, another shape                one message, rej
 not JSON, or not such an object                                 one message, rejected FRAME_...
 """
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from engine.decode.dates import BAD_STAMP, stamp_s
-from engine.decode.fields import (
-    MESSAGE_TYPES,
-    NUMBERS,
-    SESSION_WORDS,
-    SIDE_WORDS,
-    STATUS_WORDS,
-    TYPE_BY_NAME,
-    VENUE_WORDS,
-    Kind,
-    MessageType,
-)
+from engine.decode.dates import BAD_STAMP, NO_HORIZON_S, latest_s, stamp_s
+from engine.decode.fields import MESSAGE_TYPES, NUMBERS, TYPE_BY_NAME, Kind, MessageType
 from engine.decode.grammar import place_of
 from engine.decode.numbers import BadValueError, fixed_point, is_absent
+from engine.decode.outcome import Head, Outcome
 from engine.decode.symbols import SymbolTable
-from engine.schema.codes import (
-    FeedSession,
-    Instrument,
-    Reject,
-    Side,
-    SlotKind,
-    SourceType,
-    TradingStatus,
-    Venue,
-)
-from engine.schema.slots import SLOT, SLOT_BYTES, STATUS, SYMBOL
+from engine.decode.values import code_of, first, session_of, side_of, status_of, venue_of
+from engine.schema.codes import Instrument, Reject, SourceType, Venue
+from engine.schema.slots import SLOT_BYTES, STATUS
 
 HUB = "fcmarketdatav2hub"  # SignalR compares hub names without case, method names with it
-_CODE = re.compile(rb"[A-Z0-9._-]{1,16}")
-_ZERO_SLOT = np.zeros(1, SLOT)[0]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of one frame."""
-
-    slot_count: int = 0
-    messages: int = 0
-    keepalives: int = 0
-    hub_errors: int = 0
-    last_exch_s: int = 0  # of the last decoded message, 0 if there was none
-    rejected: list[Reject] = field(default_factory=list)  # one entry per rejected message
-
-    def reject(self, reason: Reject) -> None:
-        """Count one message, refused."""
-        self.messages += 1
-        self.rejected.append(reason)
-
-
-@dataclass(slots=True)
-class _Head:
-    """What a record says about all its slots."""
-
-    code: bytes
-    exch_s: int
-    venue: Venue
-    session: FeedSession
-    status: TradingStatus
-    side: Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +45,7 @@ class _Number:
     place: int  # in int64s or int32s from the first slot
 
     def read(self, record: dict[str, Any]) -> int:
-        raw = _first(record, self.keys)
+        raw = first(record, self.keys)
         if is_absent(raw):
             if self.required:
                 raise BadValueError(Reject.MISSING_FIELD)
@@ -136,10 +87,19 @@ _PLANS = {message_type.name: _plan(message_type) for message_type in MESSAGE_TYP
 
 
 class Oracle:
-    """Decodes one frame at a time, with the symbol table it shares with the scanner."""
+    """Decodes one frame at a time, with the symbol table it shares with the scanner.
 
-    def __init__(self, symbols: SymbolTable) -> None:
+    Parameters
+    ----------
+    symbols
+        Ids are taken from here, new codes are interned here.
+    horizon_s
+        Seconds a stamp may lie after its frame's arrival; beyond, the message is BAD_TIME.
+    """
+
+    def __init__(self, symbols: SymbolTable, horizon_s: int = NO_HORIZON_S) -> None:
         self._symbols = symbols
+        self._horizon_s = horizon_s
 
     def decode(self, frame: bytes, recv_ns: int, out: NDArray[np.void], at: int) -> Outcome:
         """Write the frame's slots to ``out[at:]`` (dtype SLOT; room is the caller's duty)."""
@@ -178,9 +138,7 @@ class Oracle:
         except BadValueError as bad:
             outcome.reject(bad.reason)
             return
-        outcome.messages += 1
-        outcome.slot_count += slot_count
-        outcome.last_exch_s = exch_s
+        outcome.accept(slot_count, exch_s)
 
     def _broadcast(
         self, message: object, recv_ns: int, out: NDArray[np.void], at: int
@@ -194,45 +152,56 @@ class Oracle:
         if not isinstance(arguments, list) or len(arguments) != 1:
             raise BadValueError(Reject.MESSAGE_SHAPE)
         envelope = _object(arguments[0], text_only=True)
-        name = _first(envelope, ("DataType", "datatype", "Datatype"))
+        name = first(envelope, ("DataType", "datatype", "Datatype"))
         if not isinstance(name, str):
             raise BadValueError(Reject.MESSAGE_SHAPE)
         message_type = TYPE_BY_NAME.get(name)
         if message_type is None:
             raise BadValueError(Reject.UNKNOWN_TYPE)
-        record = _object(_first(envelope, ("Content", "content")))
+        record = _object(first(envelope, ("Content", "content")))
         plan = _PLANS[message_type.name]
-        head = _head(plan, record)
+        head = self._head(message_type, record, recv_ns)
         numbers = [(each, each.read(record)) for each in plan.numbers]
         # Nothing below refuses the message but a full table: a rejection leaves no trace.
-        proven = Instrument.INDEX if message_type.source == SourceType.MI else None
-        symbol_id = self._symbols.intern(head.code, head.venue, proven)
-        if symbol_id == 0:
-            raise BadValueError(Reject.SYMBOLS_FULL)
-        row = self._symbols.rows[symbol_id]
-        if head.venue == Venue.UNKNOWN:
-            head.venue = Venue(int(row["venue"]))
-        first = at
-        if self._symbols.introduce(symbol_id):
-            _write_head(out, at, SlotKind.SYMBOL, message_type, symbol_id, recv_ns, head)
-            introduction = out.view(SYMBOL)[at]
-            for column in ("code", "value_multiplier", "instrument", "venue"):
-                introduction[column] = row[column]
-            first += 1
-        for i, kind in enumerate(message_type.kinds):
-            _write_head(out, first + i, kind, message_type, symbol_id, recv_ns, head)
-            out[first + i]["session"], out[first + i]["status"] = head.session, head.status
-        out[first]["side"] = head.side
+        head.intern(
+            self._symbols, Instrument.INDEX if message_type.source == SourceType.MI else None
+        )
+        mine = head.introduce(self._symbols, out, at)
+        head.write(out, mine, message_type.kinds)
         i4, i8 = out.view(np.int32), out.view(np.int64)
-        base_i4, base_i8 = first * (SLOT_BYTES // 4), first * (SLOT_BYTES // 8)
+        base_i4, base_i8 = mine * (SLOT_BYTES // 4), mine * (SLOT_BYTES // 8)
         for each, value in numbers:
             if each.is_i8:
                 i8[base_i8 + each.place] = value
             else:
                 i4[base_i4 + each.place] = value
         if message_type.source == SourceType.F:
-            out.view(STATUS)[first]["odd_lot_session"] = _session(record.get("TradingOlSession"))
-        return first + len(message_type.kinds) - at, head.exch_s
+            out.view(STATUS)[mine]["odd_lot_session"] = session_of(record.get("TradingOlSession"))
+        return mine + len(message_type.kinds) - at, head.exch_s
+
+    def _head(self, message_type: MessageType, record: dict[str, Any], recv_ns: int) -> Head:
+        """Read what is not a number, in the order of the reasons a message is refused for."""
+        keys = _PLANS[message_type.name].heads
+        raw = {kind: first(record, each) for kind, each in keys.items()}
+        any_case = Kind.SYMBOL_ANY_CASE in raw
+        code = code_of(raw[Kind.SYMBOL_ANY_CASE if any_case else Kind.SYMBOL], any_case=any_case)
+        date, time = raw[Kind.DATE], raw[Kind.TIME]
+        if not isinstance(date, str) or not isinstance(time, str):
+            raise BadValueError(Reject.BAD_TIME)
+        exch_s = stamp_s(date, time)
+        if exch_s == BAD_STAMP or exch_s > latest_s(recv_ns, self._horizon_s):
+            raise BadValueError(Reject.BAD_TIME)
+        venue = venue_of(raw.get(Kind.EXCHANGE))
+        return Head(
+            message_type.source,
+            recv_ns,
+            exch_s,
+            code,
+            venue if venue != Venue.UNKNOWN else venue_of(raw.get(Kind.MARKET)),
+            session_of(raw.get(Kind.SESSION)),
+            status_of(raw.get(Kind.STATUS)),
+            side_of(raw.get(Kind.SIDE)),
+        )
 
 
 def _object(raw: object, *, text_only: bool = False) -> dict[str, Any]:
@@ -247,83 +216,3 @@ def _object(raw: object, *, text_only: bool = False) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise BadValueError(Reject.MESSAGE_SHAPE)
     return raw
-
-
-def _first(record: dict[str, Any], keys: tuple[str, ...]) -> object:
-    """Return the first value that is present and not null."""
-    for key in keys:
-        value: object = record.get(key)
-        if value is not None:
-            return value
-    return None
-
-
-def _head(plan: _Plan, record: dict[str, Any]) -> _Head:
-    """Read what is not a number, in the order of the reasons a message is refused for."""
-    raw = {kind: _first(record, keys) for kind, keys in plan.heads.items()}
-    any_case = Kind.SYMBOL_ANY_CASE in raw
-    code = _code(raw[Kind.SYMBOL_ANY_CASE if any_case else Kind.SYMBOL], any_case=any_case)
-    date, time = raw[Kind.DATE], raw[Kind.TIME]
-    if not isinstance(date, str) or not isinstance(time, str):
-        raise BadValueError(Reject.BAD_TIME)
-    exch_s = stamp_s(date, time)
-    if exch_s == BAD_STAMP:
-        raise BadValueError(Reject.BAD_TIME)
-    venue = _venue(raw.get(Kind.EXCHANGE))
-    return _Head(
-        code,
-        exch_s,
-        venue if venue != Venue.UNKNOWN else _venue(raw.get(Kind.MARKET)),
-        _session(raw.get(Kind.SESSION)),
-        _status(raw.get(Kind.STATUS)),
-        _side(raw.get(Kind.SIDE)),
-    )
-
-
-def _code(raw: object, *, any_case: bool) -> bytes:
-    if is_absent(raw) and raw != "NaN":
-        raise BadValueError(Reject.MISSING_FIELD)
-    if not isinstance(raw, str) or not raw.isascii():
-        raise BadValueError(Reject.BAD_SYMBOL)
-    code = (raw.upper() if any_case else raw).encode()
-    if _CODE.fullmatch(code) is None:
-        raise BadValueError(Reject.BAD_SYMBOL)
-    return code
-
-
-def _venue(raw: object) -> Venue:
-    return VENUE_WORDS.get(raw, Venue.UNKNOWN) if isinstance(raw, str) else Venue.UNKNOWN
-
-
-def _session(raw: object) -> FeedSession:
-    if raw is None or raw == "":
-        return FeedSession.NONE
-    return SESSION_WORDS.get(raw, FeedSession.OTHER) if isinstance(raw, str) else FeedSession.OTHER
-
-
-def _status(raw: object) -> TradingStatus:
-    if raw is None or raw == "":
-        return TradingStatus.NONE
-    if not isinstance(raw, str):
-        return TradingStatus.OTHER
-    return STATUS_WORDS.get(raw, TradingStatus.OTHER)
-
-
-def _side(raw: object) -> Side:
-    return SIDE_WORDS.get(raw, Side.UNKNOWN) if isinstance(raw, str) else Side.UNKNOWN
-
-
-def _write_head(
-    out: NDArray[np.void],
-    at: int,
-    kind: SlotKind,
-    message_type: MessageType,
-    symbol_id: int,
-    recv_ns: int,
-    head: _Head,
-) -> None:
-    """Start a slot: everything zero but its head."""
-    out[at] = _ZERO_SLOT
-    slot = out[at]
-    slot["recv_ns"], slot["exch_s"], slot["symbol_id"] = recv_ns, head.exch_s, symbol_id
-    slot["kind"], slot["venue"], slot["source_type"] = kind, head.venue, message_type.source

@@ -18,7 +18,9 @@ from engine.decode.dates import (
     BAD_STAMP,
     DATE_BYTES,
     DATE_CACHE_CELLS,
+    NO_HORIZON_S,
     TIME_BYTES,
+    latest_s,
     midnight_s,
     seconds_of_day,
 )
@@ -237,6 +239,7 @@ def scan_record(
     end: int,
     type_at: int,
     recv_ns: int,
+    latest: int,
     grammar: Grammar,
     known: Known,
     date_cache: NDArray[np.int64],
@@ -251,6 +254,8 @@ def scan_record(
         After the record's opening brace; the frame's end.
     type_at
         Row of ``grammar.types``.
+    latest
+        The latest stamp it may carry, see `dates.latest_s`.
     slot
         First slot to write; all of the type's slots are overwritten, whatever happens.
 
@@ -342,6 +347,8 @@ def scan_record(
         return DECLINED, 0
     if field_at < grammar.optional_from[type_at] or midnight == BAD_STAMP or second == BAD_STAMP:
         return DECLINED, 0
+    if midnight + second > latest:
+        return DECLINED, 0
     venue = exchange if exchange != _UNKNOWN_VENUE else market
     listed = int(known.rows[symbol_id]["venue"])
     if venue == _UNKNOWN_VENUE:
@@ -368,6 +375,7 @@ def scan_frame(
     at: int,
     end: int,
     recv_ns: int,
+    latest: int,
     grammar: Grammar,
     known: Known,
     date_cache: NDArray[np.int64],
@@ -421,6 +429,7 @@ def scan_frame(
             end,
             type_at,
             recv_ns,
+            latest,
             grammar,
             known,
             date_cache,
@@ -445,6 +454,7 @@ def scan_batch(
     source: Source,
     first: int,
     count: int,
+    horizon_s: int,
     grammar: Grammar,
     known: Known,
     date_cache: NDArray[np.int64],
@@ -464,6 +474,7 @@ def scan_batch(
             start,
             end,
             int(source.recv_ns[frame]),
+            latest_s(int(source.recv_ns[frame]), horizon_s),
             grammar,
             known,
             date_cache,
@@ -491,23 +502,39 @@ def target_over(out: NDArray[np.void]) -> Target:
 
 
 class Scanner:
-    """The kernel with its own date cache, for one symbol table."""
+    """The kernel with its own date cache, for one symbol table.
 
-    def __init__(self, symbols: SymbolTable) -> None:
+    Parameters
+    ----------
+    symbols
+        Codes it has introduced are the ones it resolves.
+    horizon_s
+        Seconds a stamp may lie after its frame's arrival; beyond, the frame is declined.
+    """
+
+    def __init__(self, symbols: SymbolTable, horizon_s: int = NO_HORIZON_S) -> None:
         self._known = Known(symbols.index, symbols.codes, symbols.rows)
+        self._horizon_s = horizon_s
         self._date_cache: NDArray[np.int64] = np.zeros(DATE_CACHE_CELLS, np.int64)
+
+    def slots_max(self, frame_bytes: int) -> int:
+        """Return an upper bound for the slots a frame of this length can become."""
+        return slots_max(frame_bytes)
 
     def scan(self, batch: FrameBatch, first: int, target: Target, slot: int) -> Progress:
         """Decode frames from `first` into ``target.slots[slot:]`` as far as it goes.
 
         It stops before a frame it declines, and before one that might not fit.
         """
-        source = Source(batch.words, batch.ends, batch.recv_ns)
-        return Progress(
-            *(
-                int(x)
-                for x in scan_batch(
-                    source, first, batch.count, GRAMMAR, self._known, self._date_cache, target, slot
-                )
-            )
+        progress = scan_batch(
+            Source(batch.words, batch.ends, batch.recv_ns),
+            first,
+            batch.count,
+            self._horizon_s,
+            GRAMMAR,
+            self._known,
+            self._date_cache,
+            target,
+            slot,
         )
+        return Progress(*(int(each) for each in progress))

@@ -97,6 +97,13 @@ def not_plain(word: int) -> int:
 
 
 @inlined_kernel
+def same_bytes(word: int, other: int) -> int:
+    """Mark bytes that are the same in both; exact up to and including the lowest mark."""
+    differs = U64(word) ^ U64(other)
+    return int(I64((((differs - _ONES) & ~differs) >> _7) & _ONES))
+
+
+@inlined_kernel
 def upper_case(word: int) -> int:
     """Return the word with 'a'..'z' made upper-case; its bytes are ASCII."""
     text = U64(word)

@@ -11,12 +11,14 @@ from engine.schema.slots import SLOT
 from tests.oracle.decode_frames import (
     TYPES,
     Decoded,
+    compare,
     envelope,
     frame,
     hub,
     new_symbols,
     record,
 )
+from tests.oracle.decode_v3 import RECV_NS, compare_v3, v3
 
 
 def mixed_frames():
@@ -116,3 +118,67 @@ def test_every_type_ends_as_its_slots():
     kinds = [int(kind) for kind in decoded.slots["kind"] if kind != 8]
     assert kinds == [5, 1, 2, 2, 1, 4, 3, 6, 7]
     assert {int(source) for source in decoded.slots["source_type"]} == set(range(1, 9))
+
+
+STAMP_NS = 1_786_693_500 * 1_000_000_000  # 2026-08-14T14:45:00+07:00, the canonical v2 stamp
+
+
+@pytest.mark.parametrize(
+    ("recv_ns", "horizon_s", "refused"),
+    [
+        (STAMP_NS, 0, False),
+        (STAMP_NS - 1, 0, True),
+        (STAMP_NS - 60 * 10**9, 60, False),
+        (STAMP_NS - 60 * 10**9 - 1, 60, True),
+        (STAMP_NS + 10**18, 0, False),  # old news is no matter of the horizon
+        (0, None, False),
+    ],
+)
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_stamp_beyond_the_horizon_is_refused(kind, recv_ns, horizon_s, refused):
+    decoded = compare(frame(kind), horizon_s=horizon_s, recv_ns=recv_ns)
+    assert decoded.rejected == ({"BAD_TIME": 2} if refused else {})
+
+
+@pytest.mark.parametrize(("early_ns", "refused"), [(0, False), (1, True)])
+@pytest.mark.parametrize("kind", ["trade", "quote", "room", "market.flag", "trade.index"])
+def test_a_v3_stamp_beyond_the_horizon_is_refused(kind, early_ns, refused):
+    stamp_ns = 1_786_693_503 * 1_000_000_000
+    decoded = compare_v3(v3(kind), horizon_s=30, recv_ns=stamp_ns - 30 * 10**9 - early_ns)
+    assert decoded.rejected == ({"BAD_TIME": 2} if refused else {})
+
+
+def test_the_horizon_holds_for_known_symbols_too():
+    """The scanner alone meets these: it must decline, and the oracle say why."""
+    for protocol, good in (("v2", frame("X-TRADE")), ("v3", v3("trade"))):
+        decoded = Decoded(protocol=protocol, horizon_s=60).feed(good, good, recv_ns=RECV_NS)
+        assert not decoded.rejected
+        decoded.feed(good, recv_ns=RECV_NS - 120 * 10**9)
+        assert decoded.rejected == {"BAD_TIME": 1}
+
+
+def test_a_flood_of_odd_frames_gives_the_caller_its_turn():
+    counters = np.zeros(1, INGEST_COUNTERS)
+    decoder = Decoder(new_symbols(), counters)
+    batch = FrameBatch(1 << 16, 16)
+    for each in (b"?", frame("F"), frame("F"), b"{}", b"?", frame("F"), b"?"):
+        batch.append(each, 1)
+    out = np.zeros(65_536, SLOT)
+    turns, at = [], 0
+    while at < batch.count:
+        at, count = decoder.decode(batch, at, out, oracle_max=2)
+        turns.append((at, count))
+    # The first F introduces SSI, so it is an oracle's frame too; the last turn ends with the batch.
+    assert turns == [(2, 2), (5, 1), (7, 1)]
+    assert counters["oracle_frames"][0] == 5
+    assert decoder.decode(batch, 4, out, oracle_max=1) == (5, 0)  # a turn may bring no slot
+
+
+def test_an_oracle_limit_that_allows_nothing_is_the_callers_mistake():
+    with pytest.raises(ValueError, match="oracle_max is 0"):
+        Decoded().feed(frame("F"), oracle_max=0)
+
+
+def test_a_protocol_nobody_speaks():
+    with pytest.raises(ValueError, match="protocol is 'v4', allowed: v2, v3"):
+        Decoded(protocol="v4")

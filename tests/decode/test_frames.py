@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.decode.frames import FRAME_BYTES_MAX, FrameBatch
+from engine.decode.frames import FRAME_BYTES_MAX, PADDING_BYTES, FrameBatch
 
 
 def test_frames_lie_end_to_end():
@@ -41,3 +41,10 @@ def test_an_oversized_frame_takes_no_space():
     assert batch.frame(1) == b""
     batch.clear()
     assert not batch.oversize
+
+
+def test_words_may_be_loaded_up_to_the_padding():
+    batch = FrameBatch(16, 1)
+    assert batch.append(b"x" * 16, 1)
+    assert len(batch.words) == 16 + PADDING_BYTES - 7
+    assert int(batch.words[15]["eight"]) == ord("x")

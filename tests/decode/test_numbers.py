@@ -9,6 +9,7 @@ from engine.decode.numbers import (
     fixed_point,
     is_absent,
     read_number,
+    signed_fixed_point,
     skip_number,
 )
 from engine.decode.words import words_over
@@ -168,3 +169,41 @@ def test_the_range_is_checked_after_rounding(raw, value):
 def test_absent():
     assert all(is_absent(raw) for raw in (None, "", "NaN"))
     assert not any(is_absent(raw) for raw in (0, 0.0, False, "0", "nan", [], {}))
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (-32.42, -3242),
+        ("-32.42", -3242),
+        (32.42, 3242),
+        ("-0.005", -1),
+        (-0.005, -1),
+        ("0.004", 0),
+        (-3, -300),
+        (0, 0),
+        ("-0", 0),
+    ],
+    ids=repr,
+)
+def test_a_signed_number_rounds_away_from_zero(raw, value):
+    assert signed_fixed_point(raw, 2, MAXIMUM) == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("--1", Reject.BAD_NUMBER),
+        ("-", Reject.BAD_NUMBER),
+        ("+1", Reject.BAD_NUMBER),
+        (True, Reject.BAD_NUMBER),
+        ([], Reject.BAD_NUMBER),
+        (-(10**18), Reject.OUT_OF_RANGE),
+        ("-1e30", Reject.OUT_OF_RANGE),
+        (10**18, Reject.OUT_OF_RANGE),
+    ],
+)
+def test_a_signed_number_is_refused_for_a_reason(raw, reason):
+    with pytest.raises(BadValueError) as bad:
+        signed_fixed_point(raw, 2, MAXIMUM)
+    assert bad.value.reason == reason

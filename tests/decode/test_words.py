@@ -12,6 +12,7 @@ from engine.decode.words import (
     lowest_bits,
     not_digits,
     not_plain,
+    same_bytes,
     text_word,
     upper_case,
     words_over,
@@ -44,6 +45,16 @@ def test_marks(seed):
         assert lowest(not_plain(word)) == first(
             text, lambda byte: byte < 32 or byte >= 128 or byte in b'"\\'
         )
+
+
+def test_same_bytes(seed):
+    draw = random.Random(seed)
+    for text in samples(seed):
+        word = int.from_bytes(text, "little", signed=True)
+        byte = draw.choice(text)
+        other = int.from_bytes(bytes([byte]) * 8, "little", signed=True)
+        assert lowest(same_bytes(word, other)) == text.index(byte)
+        assert lowest(same_bytes(word, ~word)) is None
 
 
 def test_numbers(seed):

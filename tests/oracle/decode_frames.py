@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.decode.decoder import Decoder
+from engine.decode.dates import NO_HORIZON_S
+from engine.decode.decoder import PROTOCOLS, Decoder
 from engine.decode.frames import FrameBatch
-from engine.decode.oracle import Oracle
 from engine.decode.symbols import SymbolTable, format_symbols, symbols_bytes
 from engine.schema.codes import (
     FeedSession,
@@ -251,13 +251,22 @@ def new_symbols(capacity: int = 64) -> SymbolTable:
 class Decoded:
     """A decoder, everything it was given and everything it made of it."""
 
-    def __init__(self, symbols_capacity: int = 64) -> None:
+    def __init__(
+        self, symbols_capacity: int = 64, protocol: str = "v2", horizon_s: int | None = None
+    ) -> None:
         self.symbols = new_symbols(symbols_capacity)
         self.counters = np.zeros(1, INGEST_COUNTERS)
-        self.decoder = Decoder(self.symbols, self.counters)
+        self.protocol, self.horizon_s = protocol, horizon_s
+        self.decoder = Decoder(self.symbols, self.counters, protocol, horizon_s)
         self.slots = np.zeros(0, SLOT)
 
-    def feed(self, *frames: bytes, recv_ns: int = 1_000, out_slots: int = 65_536) -> Decoded:
+    def feed(
+        self,
+        *frames: bytes,
+        recv_ns: int = 1_000,
+        out_slots: int = 65_536,
+        oracle_max: int | None = None,
+    ) -> Decoded:
         """Decode frames as one batch whose memory ends where the last frame ends."""
         batch = FrameBatch(sum(len(each) for each in frames), len(frames))
         for i, each in enumerate(frames):
@@ -266,7 +275,7 @@ class Decoded:
         at = 0
         while at < batch.count:
             before = at
-            at, count = self.decoder.decode(batch, at, out)
+            at, count = self.decoder.decode(batch, at, out, oracle_max)
             assert at > before or count
             self.slots = np.concatenate([self.slots, out[:count]])
         return self
@@ -297,8 +306,15 @@ class Decoded:
 class OracleOnly(Decoded):
     """The same, every frame through the oracle."""
 
-    def feed(self, *frames: bytes, recv_ns: int = 1_000, out_slots: int = 65_536) -> OracleOnly:
-        oracle = Oracle(self.symbols)
+    def feed(
+        self,
+        *frames: bytes,
+        recv_ns: int = 1_000,
+        out_slots: int = 65_536,
+        oracle_max: int | None = None,
+    ) -> OracleOnly:
+        horizon_s = NO_HORIZON_S if self.horizon_s is None else self.horizon_s
+        oracle = PROTOCOLS[self.protocol][1](self.symbols, horizon_s)
         out = np.zeros(out_slots, SLOT)
         for i, each in enumerate(frames):
             outcome = oracle.decode(each, recv_ns + i, out, 0)
@@ -321,11 +337,14 @@ def assert_same(one: Decoded, other: Decoded) -> None:
         assert one.count(name) == other.count(name), name
 
 
-def compare(*frames: bytes) -> Decoded:
+def compare(
+    *frames: bytes, protocol: str = "v2", horizon_s: int | None = None, recv_ns: int = 1_000
+) -> Decoded:
     """Decode with both, twice over (new symbols, then known ones); return the scanner's side."""
-    scanner, oracle = Decoded(), OracleOnly()
+    scanner = Decoded(protocol=protocol, horizon_s=horizon_s)
+    oracle = OracleOnly(protocol=protocol, horizon_s=horizon_s)
     for _ in range(2):
-        assert_same(scanner.feed(*frames), oracle.feed(*frames))
+        assert_same(scanner.feed(*frames, recv_ns=recv_ns), oracle.feed(*frames, recv_ns=recv_ns))
     scanner.assert_conserved()
     return scanner
 
@@ -336,7 +355,7 @@ _HEAD_NAMES = {name for name, *_ in HEAD_FIELDS}
 def render(slots: np.ndarray) -> str:
     """Return slots as the text of tests/decode/golden.txt."""
     lines = []
-    codes: dict[int, str] = {}
+    codes: dict[int, str] = {0: "-"}
     rows = rows_over(slots, len(slots))
     for i in range(len(slots)):
         kind = SlotKind(int(slots[i]["kind"]))
@@ -366,7 +385,7 @@ def render(slots: np.ndarray) -> str:
 
 
 def _text_of(name: str, value: Any) -> str:
-    if name == "code":
+    if isinstance(value, bytes):
         return value.decode()
     if name == "instrument":
         return Instrument(value).name
