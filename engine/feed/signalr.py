@@ -25,11 +25,18 @@ HEAD_BYTES = 256
 FIRST_MESSAGE = b'"M":[{'
 SHUTDOWN_FLAG = b'"T":1'
 
+# The hub's own complaint, between data or alone. Inside a record its quotes would be escaped.
+# Every data frame is searched for it; a long needle is found missing faster than a short one.
+ERROR_METHOD = "Error"
+ERROR_MESSAGE = b'","M":"Error","A":['
+ERROR_FRAME_BYTES_MAX = 1024 * 1024  # a larger frame is the decoder's alone; it counts the error
+
 # Control frames are tens of bytes, groups tokens may make them some kilobytes. What is larger and
 # of no known shape is the decoder's to judge, not worth a parse here.
 CONTROL_BYTES_MAX = 65_536
 
 SILENCE_MAX_S = 60.0  # used when the server announces no keep-alives at all
+TIMEOUT_MAX_S = 300.0  # whatever it announces: a dead link must not look alive for longer
 WARN_FRACTION = 2 / 3  # the framework's own clients warn at this part of the timeout
 
 
@@ -41,6 +48,7 @@ class Event(Enum):
     INIT = "the transport is ready"
     REPLY = "our invocation succeeded"
     REFUSAL = "our invocation failed; see HubLink.refusal"
+    ERROR = "the hub complains, perhaps among data; see HubLink.errors"
     SHUTDOWN = "the server is leaving"
     OTHER = "an object nothing needs to be done about"
     GARBAGE = "not a JSON object"
@@ -118,7 +126,16 @@ def _json_object(body: bytes, what: str) -> dict[str, Any]:
 
 def _seconds(answer: dict[str, Any], key: str) -> float | None:
     value = answer.get(key)
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        return None
+    return min(float(value), TIMEOUT_MAX_S)
+
+
+def _words(arguments: object) -> str:
+    """Return the arguments of a complaint as text, whatever they are."""
+    if not isinstance(arguments, list):
+        arguments = [arguments]
+    return " ".join(str(one) for one in arguments if one is not None) or "no reason given"
 
 
 def parse_negotiate(body: bytes) -> Negotiated:
@@ -166,7 +183,8 @@ class HubLink:
     def __init__(self, negotiated: Negotiated, hub: str, now_s: float) -> None:
         self.stage = Stage.WAITING_FOR_INIT
         self.refusal = ""
-        self.keepalive_timeout_s = negotiated.keepalive_timeout_s
+        self.errors: list[str] = []  # of the last frame that was an ERROR
+        self.silence_s = negotiated.keepalive_timeout_s
         self._hub = hub
         self._heard_s = now_s
         self._invocation = -1
@@ -174,12 +192,12 @@ class HubLink:
     @property
     def warn_s(self) -> float:
         """When silence becomes suspicious."""
-        return self._heard_s + WARN_FRACTION * self.keepalive_timeout_s
+        return self._heard_s + WARN_FRACTION * self.silence_s
 
     @property
     def dead_s(self) -> float:
         """When silence means that the link is dead."""
-        return self._heard_s + self.keepalive_timeout_s
+        return self._heard_s + self.silence_s
 
     def heard(self, now_s: float) -> None:
         """Restart the silence: something arrived, or it was us who did not read."""
@@ -215,6 +233,11 @@ class HubLink:
             if first >= 0:
                 if head.find(SHUTDOWN_FLAG, 0, first) >= 0:
                     return Event.SHUTDOWN
+                if (
+                    len(frame) <= ERROR_FRAME_BYTES_MAX
+                    and bytes(frame).find(ERROR_MESSAGE, first) >= 0
+                ):
+                    return self._receive_errors(frame)
                 if self.stage is Stage.SUBSCRIBING:
                     self.stage = Stage.LIVE
                 return Event.DATA
@@ -238,12 +261,40 @@ class HubLink:
         if document.get("S") == 1:
             return Event.INIT
         messages = document.get("M")
-        return Event.DATA if isinstance(messages, list) and messages else Event.OTHER
+        if not isinstance(messages, list) or not messages:
+            return Event.OTHER
+        return Event.ERROR if self._note_errors(messages) else Event.DATA
+
+    def _receive_errors(self, frame: memoryview | bytes) -> Event:
+        """Take the complaints out of a frame of hub messages."""
+        try:
+            document = orjson.loads(frame)
+        except orjson.JSONDecodeError:
+            return Event.GARBAGE
+        messages = document.get("M") if isinstance(document, dict) else None
+        if not isinstance(messages, list):
+            return Event.GARBAGE
+        complains = self._note_errors(messages)
+        if self.stage is Stage.SUBSCRIBING and len(messages) > len(self.errors):
+            self.stage = Stage.LIVE  # there was data too
+        return Event.ERROR if complains else Event.DATA
+
+    def _note_errors(self, messages: list[Any]) -> bool:
+        """Keep the texts of the hub's ``Error`` messages (section 1.8); say whether there are."""
+        self.errors = [
+            _words(message.get("A"))
+            for message in messages
+            if isinstance(message, dict) and message.get("M") == ERROR_METHOD
+        ]
+        return bool(self.errors)
 
     def _receive_reply(self, document: dict[str, Any]) -> Event:
         """Match a reply. The server echoes the number we sent as a string (section 1.4)."""
         if self._invocation < 0 or str(document["I"]) != str(self._invocation):
-            return Event.OTHER
+            if "E" not in document:
+                return Event.OTHER
+            self.errors = [f"invocation {document['I']} failed: {document['E']}"]
+            return Event.ERROR
         if "E" in document:
             self.refusal = str(document["E"])
             return Event.REFUSAL

@@ -7,7 +7,19 @@ from engine.schema.codes import FeedState
 
 
 class FeedError(VntapeError):
-    """The link cannot be made or has broken. One line for an operator, never with a secret."""
+    """The link cannot be made or has broken. One line for an operator, never with a secret.
+
+    Parameters
+    ----------
+    text
+        The line. What it quotes from a server is cleaned before it is shown.
+    status
+        HTTP status that says so, in the status line or in the body; 0 when there is none.
+    """
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Sink(Protocol):
@@ -18,7 +30,10 @@ class Sink(Protocol):
         ...
 
     def on_state(self, state: FeedState, detail: str) -> None:
-        """Take a change of the link's state, with one line that says why."""
+        """Take a change of the link's state, with one line that says why.
+
+        The same state again is news about a link that goes on: an error the server reported.
+        """
         ...
 
 

@@ -4,11 +4,13 @@ import asyncio
 import random
 from contextlib import asynccontextmanager
 
+import orjson
 import uvloop
 
 from engine.clock import SystemClock
 from engine.feed.ssi_v2 import FeedSettings, SsiV2Source
-from tools.simulator.hub import broadcast
+from tools.simulator.http import Response
+from tools.simulator.hub import HUB, broadcast
 from tools.simulator.player import Pace
 from tools.simulator.rest import Instrument, Keys
 from tools.simulator.server import Options, Simulator
@@ -131,11 +133,58 @@ def settings(port, **changes):
     )
 
 
+def answering(simulator, **answers):
+    """Let the next requests of each verb get these answers, one each, instead of the usual ones.
+
+    A verb is the last part of a path: AccessToken, negotiate, connect, start, Securities ...
+    None is the usual answer. Returns the requests, as they come.
+    """
+    usual, requests = simulator.answer, []
+
+    def answer(connection, request):
+        requests.append(request)
+        waiting = answers.get(request.path.rpartition("/")[2], [])
+        given = waiting.pop(0) if waiting else None
+        return usual(connection, request) if given is None else given
+
+    simulator.answer = answer
+    return requests
+
+
+def json_answer(document, status=200):
+    return Response(status, orjson.dumps(document))
+
+
+def verbs(requests):
+    return [request.path.rpartition("/")[2] for request in requests]
+
+
+def hub_error(text):
+    """A frame with a complaint of the hub's (ssi-wire section 1.8)."""
+    return orjson.dumps({"C": "c", "M": [{"H": HUB, "M": "Error", "A": [text]}]})
+
+
+def websockets(simulator):
+    return [connection for connection in simulator.connections if connection.is_websocket]
+
+
+def most_at_once(simulator):
+    """Watch how many WebSockets there ever are together; the list's last item is the most."""
+    usual, most = simulator.upgraded, [0]
+
+    def upgraded(connection):
+        most.append(max(most[-1], len(websockets(simulator))))
+        usual(connection)
+
+    simulator.upgraded = upgraded
+    return most
+
+
 @asynccontextmanager
-async def feeding(source_settings, sink=None, clock=None):
+async def feeding(source_settings, sink=None, clock=None, rest=None):
     """Run a source for the length of the block."""
     sink = sink or Recorder()
-    source = SsiV2Source(source_settings, clock or SystemClock(), random.Random(1))
+    source = SsiV2Source(source_settings, clock or SystemClock(), random.Random(1), rest)
     running = asyncio.create_task(source.run(sink))
     try:
         yield source, sink

@@ -7,7 +7,9 @@ import pytest
 
 from engine.feed.signalr import (
     CONTROL_BYTES_MAX,
+    ERROR_FRAME_BYTES_MAX,
     SILENCE_MAX_S,
+    TIMEOUT_MAX_S,
     Event,
     HubLink,
     Negotiated,
@@ -26,6 +28,9 @@ TOKEN = "AQ+b/c=="
 ROOT = "https://fc-datahub.ssi.com.vn/v2.0/signalr"
 CURSOR = '"C":"d-8F1AB453-B,0|C,0|D,1|E,0"'
 MESSAGE = '{"H":"FcMarketDataV2Hub","M":"Broadcast","A":["{}"]}'
+QUOTED = '{"H":"FcMarketDataV2Hub","M":"Broadcast","A":["{\\"M\\":\\"Error\\",\\"A\\":[]}"]}'
+QUOTA = "Connection has been blocked, quota 10 exceeded by 2"
+ERROR = f'{{"H":"FcMarketDataV2Hub","M":"Error","A":["{QUOTA}"]}}'
 LONG_GROUPS = f'"G":"{"g" * 4_000}"'
 
 
@@ -80,6 +85,9 @@ def negotiate_answer(**changes):
         (negotiate_answer(KeepAliveTimeout=7), 7.0),
         (negotiate_answer(KeepAliveTimeout=None), SILENCE_MAX_S),
         (negotiate_answer(KeepAliveTimeout="20"), SILENCE_MAX_S),
+        (negotiate_answer(KeepAliveTimeout=True), SILENCE_MAX_S),
+        (negotiate_answer(KeepAliveTimeout=-1.0), SILENCE_MAX_S),
+        (negotiate_answer(KeepAliveTimeout=86_400.0), TIMEOUT_MAX_S),
         (orjson.dumps({"ConnectionToken": TOKEN, "ProtocolVersion": "1.5"}), SILENCE_MAX_S),
     ],
 )
@@ -151,6 +159,20 @@ FRAMES = [
     ('{"I":"0","E":"too late, but still"}', LIVE, Event.REFUSAL, LIVE),
     (f'{{{CURSOR},"T":1,"M":[]}}', LIVE, Event.SHUTDOWN, LIVE),
     (f'{{{CURSOR},"T":1,"M":[{MESSAGE}]}}', LIVE, Event.SHUTDOWN, LIVE),
+    (f'{{{CURSOR},"M":[{ERROR}]}}', LIVE, Event.ERROR, LIVE),
+    (f'{{{CURSOR},"M":[{ERROR}]}}', SUBSCRIBING, Event.ERROR, SUBSCRIBING),
+    (f'{{{CURSOR},"M":[{ERROR}]}}', WAITING, Event.ERROR, WAITING),
+    (f'{{{CURSOR},"M":[{MESSAGE},{ERROR}]}}', SUBSCRIBING, Event.ERROR, LIVE),
+    (f'{{{CURSOR},"M":[{ERROR},{MESSAGE}]}}', LIVE, Event.ERROR, LIVE),
+    (f'{{ "M" : [ {ERROR} ] }}', LIVE, Event.ERROR, LIVE),
+    (f'{{{CURSOR},"M":[{QUOTED}]}}', LIVE, Event.DATA, LIVE),
+    (f'{{{CURSOR},"M":[{{"x":[{ERROR}]}}]}}', LIVE, Event.DATA, LIVE),
+    (f'[{{{CURSOR},"M":[{ERROR}]}}]', LIVE, Event.GARBAGE, LIVE),
+    (f'{{"x":{{"M":[{ERROR}]}}}}', LIVE, Event.GARBAGE, LIVE),
+    (f'{{{CURSOR},"M":[{ERROR}', LIVE, Event.GARBAGE, LIVE),
+    (f'{{{CURSOR},"M":[{ERROR}]}}{" " * ERROR_FRAME_BYTES_MAX}', LIVE, Event.DATA, LIVE),
+    ('{"I":"7","E":"of another time"}', LIVE, Event.ERROR, LIVE),
+    ('{"I":"7","E":"of another time"}', STARTING, Event.ERROR, STARTING),
     ('{"X":1}', LIVE, Event.OTHER, LIVE),
     ("[]", LIVE, Event.GARBAGE, LIVE),
     ("", LIVE, Event.GARBAGE, LIVE),
@@ -171,6 +193,24 @@ def test_a_refusal_keeps_the_reason():
     link = link_at(SUBSCRIBING)
     link.receive(b'{"I":"0","E":"no such channel"}', 101.0)
     assert link.refusal == "no such channel"
+
+
+@pytest.mark.parametrize(
+    ("frame", "texts"),
+    [
+        (f'{{{CURSOR},"M":[{MESSAGE},{ERROR},{ERROR}]}}', [QUOTA, QUOTA]),
+        ('{"M":[{"H":"h","M":"Error","A":["one",2]}]}', ["one 2"]),
+        ('{ "M":[{"H":"h","M":"Error","A":["a"]}, {"H":"h","M":"Broadcast"}]}', ["a"]),
+        ('{ "M" : [{"H":"h","M":"Error","A":"bare"}]}', ["bare"]),
+        ('{"M":[{"H":"h","M":"Error","A":[]}]}', ["no reason given"]),
+        ('{ "M" : [{"H":"h","M":"Error"}]}', ["no reason given"]),
+        ('{"I":"7","E":"of another time"}', ["invocation 7 failed: of another time"]),
+    ],
+)
+def test_a_complaint_keeps_its_words(frame, texts):
+    link = link_at(LIVE)
+    assert link.receive(frame.encode(), 101.0) is Event.ERROR
+    assert link.errors == texts
 
 
 def test_switch_channels_counts_its_invocations():

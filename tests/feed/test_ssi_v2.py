@@ -7,8 +7,7 @@ import random
 import pytest
 
 from engine.clock import ManualClock
-from engine.feed.signalr import SILENCE_MAX_S
-from engine.feed.ssi_v2 import FeedSettings, SsiV2Source, backoff_s
+from engine.feed.ssi_v2 import FeedSettings, SsiV2Source
 from tests.feed.simulated import (
     CONSUMER_ID,
     EVERYTHING,
@@ -34,16 +33,7 @@ HANDSHAKE = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def every_log_line(caplog):
-    """Record what any library logs at any level, and show that it holds no secret."""
-    caplog.set_level(1)
-    yield caplog
-    for record in caplog.records:
-        text = record.getMessage()
-        assert SECRET not in text
-        assert "Bearer" not in text
-        assert "connectionToken" not in text
+pytestmark = pytest.mark.usefixtures("no_secret_is_logged")
 
 
 def test_the_handshake_goes_in_order_and_every_type_arrives():
@@ -96,17 +86,12 @@ def test_a_wrong_key_is_told_in_one_line_without_the_key():
             assert CONSUMER_ID not in repr(source._settings)
         line_ = sink.details("DOWN")[0]
         assert line_ == (
-            "AccessToken was refused: Key does not exist. (check the consumer id and secret)"
+            "AccessToken was refused: Key does not exist. (check the consumer id and secret, and "
+            "the key's age)"
         )
         assert sink.count("LIVE") == 0
 
     run(body())
-
-
-def test_a_server_that_repeats_the_secret_does_not_make_us_repeat_it():
-    source = SsiV2Source(settings(1), ManualClock(), random.Random(1))
-    assert source._clean(f"no key\n{CONSUMER_ID} with {SECRET} here") == "no key *** with *** here"
-    assert len(source._clean("x" * 10_000)) == 200
 
 
 def test_a_restarted_server_is_found_again_and_asked_again():
@@ -145,9 +130,10 @@ def test_a_dropped_connection_is_made_again():
     ("status", "says"),
     [
         (400, "negotiate answered 400 Bad Request: the server does not accept"),
-        (401, "negotiate answered 401 Unauthorized: the key has expired or is not allowed"),
+        (401, "negotiate answered 401 Unauthorized: the key or its token is not accepted"),
+        (403, "negotiate answered 403 Forbidden: is this machine's address among those"),
         (500, "negotiate answered 500 Internal Server Error: the server has a problem"),
-        (502, "negotiate answered 502 Bad Gateway: is stream_url the streaming host?"),
+        (502, "negotiate answered 502 Bad Gateway: normal outside trading hours; else: is"),
     ],
 )
 def test_a_refused_negotiate_says_so_and_recovers(status, says):
@@ -188,7 +174,7 @@ def test_a_half_open_link_is_noticed_by_its_silence():
             await sink.until(lambda: sink.count("DOWN") == 1)
             assert sink.count("STALE") >= 1
             assert sink.details("DOWN")[0] == (
-                "no frame, not even a keep-alive, for 0.3 s: the link is dead"
+                "no frame, not even a ping, for 0.3 s: the link is dead"
             )
             simulator.faults.silent = False
             await sink.until(lambda: sink.count("LIVE") == 2)
@@ -375,13 +361,3 @@ def test_settings_hide_the_key():
 
 def test_the_sockets_library_logs_no_headers():
     assert not logging.getLogger("vntape.feed.socket").isEnabledFor(logging.CRITICAL)
-
-
-def test_backoff_grows_to_its_cap_with_full_jitter():
-    rng = random.Random(7)
-    for failures in (0, 1, 2, 3, 10, 1_000):
-        most_s = min(30_000, 250 * 2 ** min(failures, 32)) / 1_000
-        delays = [backoff_s(failures, 250, 30_000, rng) for _ in range(200)]
-        assert 0.0 <= min(delays) < 0.2 * most_s
-        assert 0.8 * most_s < max(delays) <= most_s
-    assert SILENCE_MAX_S > 0

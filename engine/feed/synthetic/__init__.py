@@ -13,7 +13,7 @@ May lose: nothing. Counts: nothing.
     flows    foreign flow, odd lots and indices, derived from the trades
     day      the arrays of a whole day and their digest
     plan     all symbols together: `plan_day`
-    render   events to bytes: `iter_messages`, `frames`
+    render   events to bytes: `iter_messages`, `iter_zero_messages`, `frames`
 
 The same table, seed and arguments give the same bytes. Every symbol draws from a generator seeded
 by its own code, only additions, multiplications, divisions and square roots touch the draws, and
@@ -28,6 +28,7 @@ from engine.feed.synthetic.render import (
     X_TYPES,
     frames,
     iter_messages,
+    iter_zero_messages,
 )
 from engine.feed.synthetic.table import (
     SHIPPED_FUTURES,
@@ -58,6 +59,7 @@ __all__ = [
     "Size",
     "frames",
     "iter_messages",
+    "iter_zero_messages",
     "plan_day",
     "read_day",
     "read_futures",

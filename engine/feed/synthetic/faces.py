@@ -70,7 +70,7 @@ class StockFace:
         self._trade_template = hub_message(
             "X-TRADE",
             (
-                f'{{"RType":"X-TRADE","TradingDate":"{date}","Time":"%s",{limits},"AvgPrice":%r,'
+                f'{{"RType":"X-TRADE","TradingDate":"{date}","Time":"%s",{limits},"AvgPrice":%s,'
                 f'{prior},"LastPrice":%s,"LastVol":%d.0,"TotalVal":%s,"TotalVol":%d.0,'
                 f'"MarketId":"{venue}","Exchange":"{venue}","TradingSession":"%s",'
                 f'"TradingStatus":"{symbol.status}",'
@@ -183,6 +183,30 @@ class StockFace:
             self._x_template
             % (now, _unmatched(self._prior()), *bids, *asks, phase, status, self._change(0), "0.0")
         ).encode()
+
+    def zero_trade(self, now: str, phase: str) -> bytes:
+        """Write an X-TRADE of before the open: no match yet, AvgPrice the string NaN."""
+        return (
+            self._trade_template
+            % (
+                now,
+                nested('"NaN"'),
+                "0.0",
+                0,
+                "0.0",
+                0,
+                phase,
+                self._change(0),
+                "0",
+                "0",
+                "Unknown",
+            )
+        ).encode()
+
+    def zero_quote(self, now: str, phase: str) -> bytes:
+        """Write an X-QUOTE of before the open: nobody there."""
+        bids, asks = self._nobody
+        return (self.quote_template % (now, *asks, *bids, phase)).encode()
 
     def bar(self, now: str, row: Row) -> bytes:
         """Write B: one print, volume of the print, value always 0."""

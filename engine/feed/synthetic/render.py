@@ -84,6 +84,38 @@ def iter_messages(
     return _render(day, wanted)
 
 
+def iter_zero_messages(
+    day: Day, time_ms: int, types: Collection[str] = PAIR_TYPES
+) -> Iterator[Message]:
+    """Render what a server says of every symbol when it starts in the morning: nothing but zeroes.
+
+    Parameters
+    ----------
+    day
+        From `plan_day`; only who is listed matters.
+    time_ms
+        Time of day (ICT) the messages are stamped with.
+    types
+        Message types; of these X, X-QUOTE and X-TRADE have such a message.
+
+    Yields
+    ------
+    tuple
+        As from `iter_messages`; session C (ssi-wire 3.2).
+    """
+    date, now = f"{day.date:%d/%m/%Y}", clock(time_ms // 1000)
+    phase = SESSION_TEXT[FeedSession.C]
+    for place, symbol in enumerate(day.symbols):
+        face = StockFace(symbol, place, date)
+        for kind, write in (
+            ("X", face.snapshot),
+            ("X-QUOTE", face.zero_quote),
+            ("X-TRADE", face.zero_trade),
+        ):
+            if kind in types:
+                yield time_ms, kind, face.code, write(now, phase)
+
+
 def frames(
     day: Day,
     messages_per_frame: int = 1,
