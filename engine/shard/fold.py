@@ -33,6 +33,7 @@ class FoldCounts(NamedTuple):
     repeats: int
     corrections: int
     baselines: int
+    late: int
     missed_volume_shares: int
     ignored_slots: int
     day_rolls: int

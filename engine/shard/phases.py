@@ -1,7 +1,7 @@
 """Which session phase a slot and a match belong to, for kernels.
 
 The tables and the rule are ``engine.market.sessions``; this file looks them up. Halts are a
-state of a symbol and live here: see ``classify`` for the rule in words.
+state of a symbol, or of a whole board, and live here: see ``classify`` for the rule in words.
 """
 
 from typing import Any
@@ -17,6 +17,7 @@ ATO, ATC, HALT = int(Phase.ATO), int(Phase.ATC), int(Phase.HALT)
 ATO_WORD, ATC_WORD = int(AUCTION_CODES[Phase.ATO]), int(AUCTION_CODES[Phase.ATC])
 NO_WORD = 255  # not a FeedSession: nothing equals it
 VENUE_COUNT = len(Venue)
+assert VENUE_COUNT <= 8  # one bit each in `halted_boards`
 MINUTE_S = 60
 
 TRADE, QUOTE = int(SlotKind.TRADE), int(SlotKind.QUOTE)
@@ -43,6 +44,7 @@ PHASE_FIELDS: list[Any] = [
 
 # What is remembered per symbol and day.
 HALT_FIELDS: list[Any] = [("halt_by_session", "u1"), ("halt_by_status", "u1")]
+BOARD_FIELDS: list[Any] = [("halted_boards", "u1")]  # row 0: a bit per Venue, for its `day`
 UNCROSS_FIELDS: list[Any] = [("uncross_price_e2", "<i4", (PHASE_COUNT,))]
 
 
@@ -132,8 +134,34 @@ def watch_halts(own: Any, head: Any) -> None:
 
 
 @kernel
-def slot_phase(params: Any, own: Any, day: Any, second: Any, head: Any) -> Any:
+def watch_board(market: Any, day: Any, venue: Any, session: Any) -> None:
+    """Let a session word for a whole board say what it knows (`market` is row 0, written).
+
+    A word of an older day is ignored; the first of a newer day forgets all boards' halts.
+    """
+    if not 0 < venue < VENUE_COUNT or day < market["day"]:
+        return
+    if day > market["day"]:
+        market["day"] = day
+        market["halted_boards"] = 0
+    board = np.int64(1) << venue
+    if session == SESSION_HALT:
+        market["halted_boards"] |= board
+    elif session not in (SESSION_NONE, SESSION_OTHER):
+        market["halted_boards"] &= ~board
+
+
+@kernel
+def board_halted(market: Any, day: Any, venue: Any) -> Any:
+    """Return whether the venue's board is halted on `day`."""
+    if market["halted_boards"] == 0 or market["day"] != day:
+        return False
+    return (np.int64(market["halted_boards"]) >> known_venue(venue)) & 1 == 1
+
+
+@kernel
+def slot_phase(params: Any, market: Any, own: Any, day: Any, second: Any, head: Any) -> Any:
     """Return the phase of a slot that is not a match: HALT, or what the clock shows."""
-    if own["halt_by_session"] or own["halt_by_status"]:
+    if own["halt_by_session"] or own["halt_by_status"] or board_halted(market, day, head["venue"]):
         return np.uint8(HALT)
     return clock_phase(params, day, second, head["venue"])

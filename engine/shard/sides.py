@@ -109,14 +109,22 @@ def judge(note: Any, own: Any, params: Any, told: Any, price_e2: Any) -> None:
     price_e2
         Price of the match.
     """
+    note["bid_price_e2"] = own["bid_price_e2"]
+    note["ask_price_e2"] = own["ask_price_e2"]
+    decide(note, params, told, quote_side(own, price_e2), tick_side(own, price_e2))
+
+
+@kernel
+def decide(note: Any, params: Any, told: Any, by_quote: Any, tick: Any) -> None:
+    """Write what each rule said and the side that follows; arguments as in `judge`.
+
+    A late match is judged here directly, with UNKNOWN for QUOTE and TICK: the book and the
+    prices in force when it was made are gone.
+    """
     exchange = told if told in (BUY, SELL) else UNKNOWN
-    by_quote = quote_side(own, price_e2)
-    tick = tick_side(own, price_e2)
     note["side_exchange"] = exchange
     note["side_quote"] = by_quote
     note["side_tick"] = tick
-    note["bid_price_e2"] = own["bid_price_e2"]
-    note["ask_price_e2"] = own["ask_price_e2"]
     phase = note["phase"]
     if phase in (ATO, ATC, PLO, PUT_THROUGH):
         note["side"] = NEUTRAL

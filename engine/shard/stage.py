@@ -10,10 +10,11 @@ notes   NOTE array, one per row; only classify writes them, everybody else reads
 state   the stage's own rows, `state_dtype`, shape (symbol_capacity,), index symbol_id
 params  the stage's own record, `params_dtype`, shape (1,): a value, so that a changed setting
         never meets a constant frozen into machine code
-out     rows of the stage's channel, shape (out_capacity,); the kernel fills [0, count)
+out     rows of the stage's channel, shape (out_capacity,), room for `rows_per_slot` rows for every
+        slot of the largest batch; the kernel fills [0, count)
 
 It may not allocate, raise, read a clock, or depend on where a batch was cut. At most one out row
-per symbol and group, except on channels that carry every event (trade).
+per symbol and group, except on channels that carry every event (trade, gaps).
 """
 
 from collections.abc import Callable
@@ -42,3 +43,4 @@ class Stage:
     channel: Channel | None
     kernel: Kernel
     meaning: str
+    rows_per_slot: int = 1  # most out rows one slot may give: sizes `out`

@@ -3,7 +3,17 @@
 `classify` writes the notes that everybody after it reads; `directory` needs none of them.
 """
 
-from engine.shard import book, classify, directory, quote, stats, tape
+from engine.shard import (
+    book,
+    classify,
+    directory,
+    feed_state,
+    ledger,
+    quote,
+    reference,
+    stats,
+    tape,
+)
 from engine.shard.stage import Stage
 
 STAGES: tuple[Stage, ...] = (
@@ -11,6 +21,9 @@ STAGES: tuple[Stage, ...] = (
     classify.STAGE,
     tape.STAGE,
     stats.STAGE,
+    ledger.STAGE,
+    reference.STAGE,
+    feed_state.STAGE,
     quote.STAGE,
     book.STAGE,
 )

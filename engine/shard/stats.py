@@ -4,9 +4,13 @@ Sources: market-behaviour sections 1, 4 and 11. Rules:
 
 * Every accepted TRADE slot changes the row, repeats included (the estimated price of an auction
   moves with them): one row per symbol and group.
-* Counts, volume, value, largest trade and the phase x side tables are of matches only. Totals are
-  the exchange's, as carried. ``volume == total - missed`` always; a correction makes missed
-  smaller, below zero if need be.
+* Counts, volume, value, largest trade and the phase x side tables are of matches only, late ones
+  included. Totals are the exchange's, as carried. ``volume == total - missed`` always; a
+  correction makes missed smaller, below zero if need be.
+* A message of the past (LATE, or a REPEAT with another total than the current one) says nothing
+  about now: totals, last price and estimated price stay. A late match is counted where and when it
+  was made: it widens the range by its own price, may be the day's first or last trade by its
+  stamp, and is the open when it covers the day's first share and no open is known.
 * OHLC is of matches. High and low are also widened by the exchange's own, which know of matches
   we missed. Open is the first match if nothing was missed before it, else the exchange's open
   from the first message that carries one; until then 0: no number is better than a wrong one.
@@ -14,9 +18,10 @@ Sources: market-behaviour sections 1, 4 and 11. Rules:
   gives last, open, high and low where the message has them, because the match that is gone may
   have made ours.
 * Reference, ceiling, floor and prior close keep their last positive value; the estimated price
-  is as carried (0 = none).
-* The first TRADE slot of a newer trading date starts a blank row; seq goes on. Flags BASELINE and
-  CORRECTED stay for the day.
+  is as carried (0 = none). REFERENCE slots tell the first three too; one that changes none of
+  them publishes nothing.
+* The first TRADE slot, or the first REFERENCE slot with news, of a newer trading date starts a
+  blank row; seq goes on. Flags BASELINE and CORRECTED stay for the day.
 """
 
 from typing import Any
@@ -31,8 +36,8 @@ from engine.schema.deltas import STATS_DELTA
 from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp, trade_day
 from engine.shard.stage import Stage
 
-TRADE = int(SlotKind.TRADE)
-MATCH, REPEAT = int(TradeEvent.MATCH), int(TradeEvent.REPEAT)
+TRADE, REFERENCE = int(SlotKind.TRADE), int(SlotKind.REFERENCE)
+MATCH, REPEAT, LATE = int(TradeEvent.MATCH), int(TradeEvent.REPEAT), int(TradeEvent.LATE)
 BASELINE, CORRECTION = int(TradeEvent.BASELINE), int(TradeEvent.CORRECTION)
 DISAGREE = int(NoteFlag.DISAGREE)
 FLAG_BASELINE, FLAG_CORRECTED = int(DeltaFlag.BASELINE), int(DeltaFlag.CORRECTED)
@@ -72,14 +77,34 @@ def widen(row: Any, high_e2: Any, low_e2: Any) -> None:
 
 
 @kernel
+def carry_limits(row: Any, told: Any) -> None:
+    """Take over the limits of the day from a TRADE or REFERENCE slot that has them."""
+    if told["reference_price_e2"] > 0:
+        row["reference_price_e2"] = told["reference_price_e2"]
+    if told["ceiling_price_e2"] > 0:
+        row["ceiling_price_e2"] = told["ceiling_price_e2"]
+    if told["floor_price_e2"] > 0:
+        row["floor_price_e2"] = told["floor_price_e2"]
+
+
+@kernel
+def limits_changed(row: Any, told: Any, day: Any) -> Any:
+    """Return whether a REFERENCE slot of `day` tells a price that the row does not say."""
+    same_day = row["trade_day"] == day
+    for told_e2, known_e2 in (
+        (told["reference_price_e2"], row["reference_price_e2"]),
+        (told["ceiling_price_e2"], row["ceiling_price_e2"]),
+        (told["floor_price_e2"], row["floor_price_e2"]),
+    ):
+        if told_e2 > 0 and not (same_day and told_e2 == known_e2):
+            return True
+    return False
+
+
+@kernel
 def carry(row: Any, trade: Any) -> None:
     """Take over what the message says outright."""
-    if trade["reference_price_e2"] > 0:
-        row["reference_price_e2"] = trade["reference_price_e2"]
-    if trade["ceiling_price_e2"] > 0:
-        row["ceiling_price_e2"] = trade["ceiling_price_e2"]
-    if trade["floor_price_e2"] > 0:
-        row["floor_price_e2"] = trade["floor_price_e2"]
+    carry_limits(row, trade)
     if trade["prior_close_price_e2"] > 0:
         row["prior_close_price_e2"] = trade["prior_close_price_e2"]
     row["estimated_price_e2"] = trade["estimated_price_e2"]
@@ -100,6 +125,29 @@ def add_match(own: Any, head: Any, trade: Any, note: Any, first: Any) -> None:
     if row["trade_count"] == 0:
         row["first_trade_exch_s"] = head["exch_s"]
     row["last_trade_exch_s"] = head["exch_s"]
+    count_match(row, note)
+
+
+@kernel
+def add_late(own: Any, head: Any, trade: Any, note: Any) -> None:
+    """Count one match that arrived after later ones."""
+    row = own["row"]
+    price_e2 = trade["last_price_e2"]
+    if not own["open_known"] and trade["total_volume_shares"] == note["volume_shares"]:
+        row["open_price_e2"] = price_e2
+        own["open_known"] = 1
+    widen(row, price_e2, price_e2)
+    exch_s = head["exch_s"]
+    if row["trade_count"] == 0 or exch_s < row["first_trade_exch_s"]:
+        row["first_trade_exch_s"] = exch_s
+    if exch_s > row["last_trade_exch_s"]:
+        row["last_trade_exch_s"] = exch_s
+    count_match(row, note)
+
+
+@kernel
+def count_match(row: Any, note: Any) -> None:
+    """Add one match to the counts, sums and tables."""
     row["trade_count"] += 1
     volume, value = note["volume_shares"], note["value_vnd"]
     row["volume_shares"] += volume
@@ -135,9 +183,17 @@ def apply(own: Any, head: Any, trade: Any, note: Any) -> None:
     row = own["row"]
     event = note["event"]
     flags = row["flags"]
+    row["missed_volume_shares"] += note["missed_volume_shares"]
+    past = trade["total_volume_shares"] != row["total_volume_shares"]
+    if event == LATE or (event == REPEAT and past):
+        if event == LATE:
+            add_late(own, head, trade, note)
+        else:
+            row["repeat_count"] += 1
+        stamp(row, head, note["phase"], flags)
+        return
     first = row["total_volume_shares"] == 0
     carry(row, trade)
-    row["missed_volume_shares"] += note["missed_volume_shares"]
     if event == MATCH:
         add_match(own, head, trade, note, first)
     elif event == REPEAT:
@@ -161,19 +217,27 @@ def apply(own: Any, head: Any, trade: Any, note: Any) -> None:
 
 @kernel
 def stats(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # noqa: ARG001
-    """Publish one row per symbol that traded or repeated in a group. See ``Stage``."""
+    """Publish one row per symbol that a group told news of. See ``Stage``."""
     count = 0
     base = 0
     for i in range(rows.count):
         head = rows.head[i]
-        if head["kind"] == TRADE and not notes[i]["flags"] & STALE_DAY:
+        kind = head["kind"]
+        if kind in (TRADE, REFERENCE) and not notes[i]["flags"] & STALE_DAY:
             symbol_id = head["symbol_id"]
             own = state[symbol_id]
+            row = own["row"]
             day = trade_day(head["exch_s"])
-            if own["row"]["trade_day"] != day:
+            news = kind == TRADE or limits_changed(row, rows.reference[i], day)
+            if news and row["trade_day"] != day:
                 begin_day(state, symbol_id, day)
-            apply(own, head, rows.trade[i], notes[i])
-            count = publish(state, symbol_id, out, base, count)
+            if kind == TRADE:
+                apply(own, head, rows.trade[i], notes[i])
+            elif news:
+                carry_limits(row, rows.reference[i])
+                stamp(row, head, notes[i]["phase"], row["flags"])
+            if news:
+                count = publish(state, symbol_id, out, base, count)
         if head["flags"] & LAST:
             base = count
     return count

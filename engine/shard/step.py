@@ -31,6 +31,7 @@ STALE_DAY = int(NoteFlag.STALE_DAY)
 NEW_DAY = int(NoteFlag.NEW_DAY)
 MATCH, BASELINE = int(TradeEvent.MATCH), int(TradeEvent.BASELINE)
 REPEAT, CORRECTION = int(TradeEvent.REPEAT), int(TradeEvent.CORRECTION)
+LATE = int(TradeEvent.LATE)
 
 # What happened since the start, over all symbols.
 TALLY = np.dtype(
@@ -40,7 +41,8 @@ TALLY = np.dtype(
         ("repeats", "<i8"),
         ("corrections", "<i8"),
         ("baselines", "<i8"),
-        ("missed_volume_shares", "<i8"),  # net: a correction takes away
+        ("late", "<i8"),  # matches that arrived after later ones; not among `matches`
+        ("missed_volume_shares", "<i8"),  # net: a late match and a correction take away
         ("ignored_slots", "<i8"),  # of an older trading date, or of a symbol_id outside the table
         ("day_rolls", "<i8"),  # symbols that began a trading date
     ]
@@ -101,7 +103,9 @@ def plan(stages: Sequence[Stage], symbol_capacity: int, batch_capacity: int) -> 
         StagePlaces(
             place(stage.state_dtype, symbol_capacity),
             place(stage.params_dtype, 1),
-            place(stage.channel.dtype, batch_capacity) if stage.channel else place(NOTE, 0),
+            place(stage.channel.dtype, batch_capacity * stage.rows_per_slot)
+            if stage.channel
+            else place(NOTE, 0),
         )
         for stage in stages
     )
@@ -129,6 +133,8 @@ def add_to_tally(notes: Any, count: Any, tally: Any) -> None:
             total["corrections"] += 1
         elif event == BASELINE:
             total["baselines"] += 1
+        elif event == LATE:
+            total["late"] += 1
         if flags & STALE_DAY:
             total["ignored_slots"] += 1
         if flags & NEW_DAY:

@@ -1,4 +1,9 @@
-"""The tape: one row of channel ``trade`` for every match, never merged, never skipped."""
+"""The tape: one row of channel ``trade`` for every match, never merged, never skipped.
+
+A match that arrived after later ones is a row like any other: flag LATE, its own (older) total,
+its own stamp, and the volume it had been missed with as negative missed volume. So the volume and
+the missed volume of a day's rows and baselines still add up to the exchange's total.
+"""
 
 from typing import Any
 
@@ -11,10 +16,11 @@ from engine.schema.deltas import TRADE_DELTA
 from engine.shard.groups import NO_PARAMS, stamp
 from engine.shard.stage import Stage
 
-MATCH = int(TradeEvent.MATCH)
-NOTE_DISAGREE = int(NoteFlag.DISAGREE)
+MATCH, EVENT_LATE = int(TradeEvent.MATCH), int(TradeEvent.LATE)
+NOTE_DISAGREE, NOTE_AFTER_OUTAGE = int(NoteFlag.DISAGREE), int(NoteFlag.AFTER_OUTAGE)
 DISAGREE = int(DeltaFlag.DISAGREE)
-MISSED_BEFORE = int(DeltaFlag.MISSED_BEFORE)
+MISSED_BEFORE, LATE = int(DeltaFlag.MISSED_BEFORE), int(DeltaFlag.LATE)
+AFTER_OUTAGE = int(DeltaFlag.AFTER_OUTAGE)
 
 STATE = np.dtype([("row", TRADE_DELTA)])
 
@@ -23,8 +29,12 @@ STATE = np.dtype([("row", TRADE_DELTA)])
 def write_trade(row: Any, head: Any, trade: Any, note: Any) -> None:
     """Fill the symbol's trade row with this match."""
     flags = 0
-    if note["missed_volume_shares"] != 0:
+    if note["event"] == EVENT_LATE:
+        flags |= LATE
+    elif note["missed_volume_shares"] != 0:
         flags |= MISSED_BEFORE
+    if note["flags"] & NOTE_AFTER_OUTAGE:
+        flags |= AFTER_OUTAGE
     if note["flags"] & NOTE_DISAGREE:
         flags |= DISAGREE
     stamp(row, head, note["phase"], flags)
@@ -49,7 +59,7 @@ def tape(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # no
     """Publish every match. See ``Stage`` for the arguments; at most one row a slot."""
     count = 0
     for i in range(rows.count):
-        if notes[i]["event"] == MATCH:
+        if notes[i]["event"] == MATCH or notes[i]["event"] == EVENT_LATE:
             row = state[rows.head[i]["symbol_id"]]["row"]
             write_trade(row, rows.head[i], rows.trade[i], notes[i])
             out[count] = row

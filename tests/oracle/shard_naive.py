@@ -13,8 +13,11 @@ from typing import Any
 
 from engine.market.sessions import grace_phase_at, match_phase, phase_at
 from engine.schema.codes import (
+    ControlOp,
     DeltaFlag,
     FeedSession,
+    FeedState,
+    GapCause,
     NoteFlag,
     Phase,
     Side,
@@ -26,7 +29,9 @@ from engine.schema.codes import (
 )
 
 Message = dict[str, Any]
+Range = tuple[int, int, int]  # shares [from, to) of the day, newest stamp when they were missed
 
+CHANNELS = {"symbol", "trade", "stats", "quote", "book"}  # what this twin knows
 AUCTIONS = {Phase.ATO, Phase.ATC, Phase.PLO, Phase.PUT_THROUGH}
 STOPPED = {TradingStatus.HALTED, TradingStatus.SUSPENDED, TradingStatus.MATCHING_SUSPENDED}
 GOING_ON = {
@@ -37,6 +42,9 @@ GOING_ON = {
     TradingStatus.PUT_THROUGH_SUSPENDED,
 }
 MAIN_BOARD = {SlotKind.TRADE, SlotKind.QUOTE, SlotKind.STATUS, SlotKind.INDEX}
+TOLD_EVENTS = {TradeEvent.MATCH, TradeEvent.LATE}
+MOVING_EVENTS = {TradeEvent.MATCH, TradeEvent.BASELINE, TradeEvent.CORRECTION}
+LIMITS = ("reference", "ceiling", "floor")
 
 
 @dataclass
@@ -56,18 +64,39 @@ class Note:
     missed_volume_shares: int = 0
     bid_price_e2: int = 0
     ask_price_e2: int = 0
+    cause: int = 0
+
+
+@dataclass
+class Told:
+    """One message of a symbol's day, what was noted, and where it stood in the stream."""
+
+    message: Message
+    note: Note
+    at: int
+    past: bool = False  # an older total than the current one, and no correction
+
+    @property
+    def total(self) -> int:
+        """Cumulative volume it tells."""
+        return get(self.message, "total_volume_shares")
+
+    @property
+    def exch_s(self) -> int:
+        """The exchange's stamp."""
+        return get(self.message, "exch_s")
 
 
 @dataclass
 class Day:
-    """Everything a symbol was told today, in order: (message, note)."""
+    """Everything a symbol was told today, in order."""
 
     date: int
-    told: list[tuple[Message, Note]] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
 
-    def of(self, *kinds: SlotKind) -> list[tuple[Message, Note]]:
+    def of(self, *kinds: SlotKind) -> list[Told]:
         """What was told by messages of some kinds."""
-        return [(message, note) for message, note in self.told if message["kind"] in kinds]
+        return [told for told in self.told if told.message["kind"] in kinds]
 
 
 def get(message: Message, name: str) -> int:
@@ -92,6 +121,7 @@ class NaiveShard:
         self.symbol_capacity = symbol_capacity
         self.names: dict[int, tuple[Any, ...]] = {}
         self.days: dict[int, Day] = {}
+        self.heard: list[tuple[int, Message]] = []  # controls, accepted trades and quotes
         self.notes: list[Note] = []
         self.seq: dict[tuple[str, int], int] = defaultdict(int)
         self.published: dict[tuple[str, int], Any] = {}
@@ -121,6 +151,9 @@ class NaiveShard:
 
     def _slot(self, message: Message, note: Note) -> list[tuple[str, dict[str, Any]]]:
         kind, symbol_id = message["kind"], get(message, "symbol_id")
+        at = len(self.notes)
+        if kind == SlotKind.CONTROL:
+            self.heard.append((at, message))
         if kind in {SlotKind.NONE, SlotKind.CONTROL}:
             return []
         if not 0 < symbol_id < self.symbol_capacity:
@@ -139,18 +172,65 @@ class NaiveShard:
         if day is None or date > day.date:
             day = self.days[symbol_id] = Day(date)
             note.flags = NoteFlag.NEW_DAY
-        day.told.append((message, note))
-        if halted(day):
+        limits_before = limits_of(day)
+        told = Told(message, note, at)
+        day.told.append(told)
+        if halted(day) or self._board_halted(Venue(get(message, "venue")), date):
             note.phase = Phase.HALT
+        if kind in {SlotKind.TRADE, SlotKind.QUOTE}:
+            before = [
+                when
+                for when, heard in self.heard
+                if "op" not in heard and heard["symbol_id"] == symbol_id
+            ]
+            if any(when > max(before, default=0) for when, _ in self._outages()):
+                note.flags |= NoteFlag.AFTER_OUTAGE
+            self.heard.append((at, message))
         if kind == SlotKind.TRADE:
-            self._trade(day, message, note, second)
+            self._trade(day, told, second)
             rows = [("stats", self._head(message, note, 0) | stats_row(day))]
-            if note.event == TradeEvent.MATCH:
+            if note.event in TOLD_EVENTS:
                 rows.append(("trade", self._trade_row(message, note)))
             return rows
+        if kind == SlotKind.REFERENCE and limits_of(day) != limits_before:
+            return [("stats", self._head(message, note, 0) | stats_row(day))]
         if kind == SlotKind.QUOTE:
             return self._book(day, message, note)
         return []
+
+    def _outages(self) -> list[tuple[int, GapCause]]:
+        """Every outage so far: where it stood in the stream, and why."""
+        found = []
+        here = False
+        for at, message in self.heard:
+            op = message.get("op")
+            if op is None:
+                here = True
+            elif op == ControlOp.LOST:
+                found.append((at, GapCause.LOST))
+            elif op == ControlOp.FEED_STATE:
+                state = message["arg0"]
+                if here and state in {FeedState.DOWN, FeedState.CONNECTING}:
+                    found.append((at, GapCause.OUTAGE))
+                    here = False
+                here = here or state in {FeedState.LIVE, FeedState.STALE}
+        return found
+
+    def _board_halted(self, venue: Venue, date: int) -> bool:
+        """Ask the newest date's words for the venue's board: the last one that says anything."""
+        words = [
+            ((get(m, "exch_s") + 7 * 3600) // 86_400, get(m, "arg0"), FeedSession(get(m, "arg1")))
+            for _, m in self.heard
+            if m.get("op") == ControlOp.BOARD
+        ]
+        if max((when for when, _, _ in words), default=None) != date:
+            return False
+        said = [
+            word
+            for when, board, word in words
+            if (when, board) == (date, venue) and word not in {FeedSession.NONE, FeedSession.OTHER}
+        ]
+        return said[-1:] == [FeedSession.HALT]
 
     def _head(self, message: Message, note: Note, flags: int) -> dict[str, Any]:
         return {
@@ -186,41 +266,50 @@ class NaiveShard:
             return int(self.names[message["symbol_id"]][3])
         return 100_000 if message["venue"] == Venue.DERIVATIVES else 1
 
-    def _trade(self, day: Day, message: Message, note: Note, second: int) -> None:
+    def _trade(self, day: Day, told: Told, second: int) -> None:
+        message, note = told.message, told.note
         earlier = day.of(SlotKind.TRADE)[:-1]
-        total, size = get(message, "total_volume_shares"), get(message, "last_volume_shares")
-        price = get(message, "last_price_e2")
-        before = get(earlier[-1][0], "total_volume_shares") if earlier else 0
+        total, size = told.total, get(message, "last_volume_shares")
+        before = current_total(earlier)
         growth = total - before
-        volume = min(size, growth)
-        unit = price * self._multiplier(message)
-        can_be_told = size > 0 and price > 0 and unit * volume <= 9 * 10**18
-        if growth == 0:
-            note.event = TradeEvent.REPEAT if total else TradeEvent.NONE
-        elif growth < 0:
-            note.event = TradeEvent.CORRECTION
-        elif can_be_told and (earlier or total == size):
-            note.event = TradeEvent.MATCH
-        else:
-            note.event = TradeEvent.BASELINE
-        note.missed_volume_shares = growth
-        if note.event == TradeEvent.MATCH:
-            note.missed_volume_shares = growth - volume
-            note.volume_shares = volume
-            note.value_vnd = unit * volume // 100
+        unit = get(message, "last_price_e2") * self._multiplier(message)
+
+        def can_be_told(volume: int) -> bool:
+            return volume > 0 and unit > 0 and unit * volume <= 9 * 10**18
+
+        note.event = event_of(earlier, told, size, can_be_told(size))
+        if note.event is None:
+            matches = can_be_told(min(size, growth)) and (earlier or total == size)
+            note.event = TradeEvent.MATCH if matches else TradeEvent.BASELINE
+        told.past = note.event == TradeEvent.LATE or (
+            note.event == TradeEvent.REPEAT and growth != 0
+        )
+        if note.event in TOLD_EVENTS:
+            note.volume_shares = size if told.past else min(size, growth)
+            note.value_vnd = unit * note.volume_shares // 100
             note.phase = self._phase_of_match(earlier, message, day.date, second)
             self._side(day, earlier, message, note)
+        note.missed_volume_shares = (0 if told.past else growth) - note.volume_shares
+        if note.missed_volume_shares > 0:
+            note.cause = self._cause(earlier, note)
+
+    def _cause(self, earlier: list[Told], note: Note) -> GapCause:
+        if not earlier:
+            return GapCause.BASELINE
+        last = max(told.at for told in earlier if not told.past)
+        since = [cause for at, cause in self._outages() if at > last]
+        if since:
+            return since[-1]
+        return GapCause.SKIPPED if note.event == TradeEvent.MATCH else GapCause.UNTOLD
 
     @staticmethod
-    def _phase_of_match(
-        earlier: list[tuple[Message, Note]], message: Message, date: int, second: int
-    ) -> Phase:
+    def _phase_of_match(earlier: list[Told], message: Message, date: int, second: int) -> Phase:
         venue = Venue(message["venue"])
         ended = grace_phase_at(venue, date, second)
         prints = [
-            m["last_price_e2"]
-            for m, n in earlier
-            if n.event == TradeEvent.MATCH and n.phase == ended
+            told.message["last_price_e2"]
+            for told in earlier
+            if told.note.event in TOLD_EVENTS and told.note.phase == ended
         ]
         return match_phase(
             venue,
@@ -231,21 +320,21 @@ class NaiveShard:
             prints[0] if prints else 0,
         )
 
-    def _side(
-        self, day: Day, earlier: list[tuple[Message, Note]], message: Message, note: Note
-    ) -> None:
+    def _side(self, day: Day, earlier: list[Told], message: Message, note: Note) -> None:
         price = message["last_price_e2"]
+        away = max((at for at, _ in self._outages()), default=0)
+        late = note.event == TradeEvent.LATE
         said = {
             "EXCHANGE": Side(get(message, "side")),
             "QUOTE": Side.UNKNOWN,
-            "TICK": tick(earlier, price),
+            "TICK": Side.UNKNOWN if late else tick([t for t in earlier if t.at > away], price),
         }
         if said["EXCHANGE"] == Side.NEUTRAL:
             said["EXCHANGE"] = Side.UNKNOWN
-        books = day.of(SlotKind.QUOTE)
+        books = [told for told in day.of(SlotKind.QUOTE) if told.at > away and not late]
         if books:
             (bid, bid_volume), (ask, ask_volume) = (
-                level(books[-1][0], side, 0) for side in ("bid", "ask")
+                level(books[-1].message, side, 0) for side in ("bid", "ask")
             )
             if min(bid, ask, bid_volume, ask_volume) > 0 and bid < ask:
                 note.bid_price_e2, note.ask_price_e2 = bid, ask
@@ -272,9 +361,13 @@ class NaiveShard:
                 return
 
     def _trade_row(self, message: Message, note: Note) -> dict[str, Any]:
-        flags = DeltaFlag.MISSED_BEFORE if note.missed_volume_shares else DeltaFlag.NONE
+        flags = DeltaFlag.MISSED_BEFORE if note.missed_volume_shares > 0 else DeltaFlag.NONE
         if note.flags & NoteFlag.DISAGREE:
             flags |= DeltaFlag.DISAGREE
+        if note.flags & NoteFlag.AFTER_OUTAGE:
+            flags |= DeltaFlag.AFTER_OUTAGE
+        if note.event == TradeEvent.LATE:
+            flags |= DeltaFlag.LATE
         return self._head(message, note, int(flags)) | {
             "price_e2": message["last_price_e2"],
             "total_volume_shares": message["total_volume_shares"],
@@ -326,7 +419,7 @@ class NaiveShard:
 def halted(day: Day) -> bool:
     """Ask the last session word and the last status word that say anything."""
     by_session = by_status = False
-    for message, _ in day.told:
+    for message in (told.message for told in day.told):
         if message["kind"] not in MAIN_BOARD:
             continue
         session = FeedSession(get(message, "session"))
@@ -344,47 +437,125 @@ def halted(day: Day) -> bool:
     return by_session or by_status
 
 
-def tick(earlier: list[tuple[Message, Note]], price: int) -> Side:
+def current_total(earlier: list[Told]) -> int:
+    """Cumulative volume after these messages: what the last one that moved it says."""
+    return next((told.total for told in reversed(earlier) if told.note.event in MOVING_EVENTS), 0)
+
+
+def event_of(earlier: list[Told], told: Told, size: int, can_be_told: bool) -> TradeEvent | None:
+    """What a trade message is; None when it makes the total grow."""
+    before = current_total(earlier)
+    newest = max((other.exch_s for other in earlier), default=0)
+    counted = [
+        (other.total, other.exch_s)
+        for other in earlier
+        if other.note.event in MOVING_EVENTS | {TradeEvent.LATE}
+    ]
+    seen = told.total > 0 and (told.total, told.exch_s) in counted[-8:]
+    if told.total == before:
+        return TradeEvent.REPEAT if told.total else TradeEvent.NONE
+    if told.total > before:
+        corrections = [
+            (current_total(earlier[:index]), other.exch_s)
+            for index, other in enumerate(earlier)
+            if other.note.event == TradeEvent.CORRECTION
+        ]
+        retracted = max((total for total, _ in corrections), default=0)
+        if told.total <= retracted and (seen or told.exch_s < corrections[-1][1]):
+            return TradeEvent.REPEAT
+        return None
+    if seen:
+        return TradeEvent.REPEAT
+    lies_in = [
+        stamp
+        for start, end, stamp in holes(earlier)
+        if start <= told.total - size and told.total <= end
+    ]
+    if can_be_told and lies_in and told.exch_s <= lies_in[0]:
+        return TradeEvent.LATE
+    return TradeEvent.REPEAT if told.exch_s <= newest else TradeEvent.CORRECTION
+
+
+def holes(earlier: list[Told]) -> list[Range]:
+    """Shares of the day that were counted and never told: at most four ranges, oldest first."""
+    found: list[Range] = []
+    before = newest = 0
+    for told in earlier:
+        newest = max(newest, told.exch_s)
+        note = told.note
+        if note.event == TradeEvent.LATE:
+            start = told.total - note.volume_shares
+            found = without(found, start, told.total)
+            continue
+        if note.event not in MOVING_EVENTS:
+            continue
+        if note.missed_volume_shares > 0:
+            found = [*found, (before, before + note.missed_volume_shares, newest)][-4:]
+        before = told.total
+        found = [(start, min(end, before), at) for start, end, at in found if start < before]
+    return found
+
+
+def without(found: list[Range], start: int, end: int) -> list[Range]:
+    """Take [start, end) out of the range around it; of two pieces too many the larger stays."""
+    around = next(one for one in found if one[0] <= start and end <= one[1])
+    pieces = [(around[0], start, around[2]), (end, around[1], around[2])]
+    pieces = [piece for piece in pieces if piece[0] < piece[1]]
+    if len(found) - 1 + len(pieces) > 4:
+        pieces = [max(pieces, key=lambda piece: (piece[1] - piece[0], piece[0]))]
+    return sorted([one for one in found if one != around] + pieces)
+
+
+def tick(earlier: list[Told], price: int) -> Side:
     """Compare with the last different price since volume was last seen without a match."""
     prices: list[int] = []
-    for message, note in earlier:
-        if note.event in {TradeEvent.BASELINE, TradeEvent.CORRECTION}:
-            prices = [message.get("last_price_e2", 0)]
-        elif note.event == TradeEvent.MATCH:
-            prices.append(message["last_price_e2"])
+    for told in earlier:
+        if told.note.event in {TradeEvent.BASELINE, TradeEvent.CORRECTION}:
+            prices = [get(told.message, "last_price_e2")]
+        elif told.note.event == TradeEvent.MATCH:
+            prices.append(told.message["last_price_e2"])
     for last in reversed(prices):
         if last > 0 and last != price:
             return Side.BUY if price > last else Side.SELL
     return Side.UNKNOWN
 
 
+def limits_of(day: Day) -> dict[str, int]:
+    """Limits of the day: of each the last positive one that a current message told."""
+    told = [one.message for one in day.of(SlotKind.TRADE, SlotKind.REFERENCE) if not one.past]
+    limits = {}
+    for name in LIMITS:
+        values = [get(message, f"{name}_price_e2") for message in told]
+        limits[f"{name}_price_e2"] = next((v for v in reversed(values) if v > 0), 0)
+    return limits
+
+
 def stats_row(day: Day) -> dict[str, Any]:
     """Tell the day so far from its whole history."""
     told = day.of(SlotKind.TRADE)
-    matches = [(m, n) for m, n in told if n.event == TradeEvent.MATCH]
-    last_message = told[-1][0]
+    now = [one for one in told if not one.past]
+    notes = [one.note for one in told]
+    matches = [one for one in told if one.note.event in TOLD_EVENTS]
+    told_by = [one.note for one in matches]
     row: dict[str, Any] = {
         "trade_day": day.date,
-        "estimated_price_e2": get(last_message, "estimated_price_e2"),
-        "total_volume_shares": get(last_message, "total_volume_shares"),
-        "total_value_vnd": get(last_message, "total_value_vnd"),
+        "estimated_price_e2": get(now[-1].message, "estimated_price_e2") if now else 0,
+        "total_volume_shares": current_total(told),
+        "total_value_vnd": get(now[-1].message, "total_value_vnd") if now else 0,
         "trade_count": len(matches),
-        "repeat_count": sum(n.event == TradeEvent.REPEAT for _, n in told),
-        "correction_count": sum(n.event == TradeEvent.CORRECTION for _, n in told),
-        "first_trade_exch_s": matches[0][0]["exch_s"] if matches else 0,
-        "last_trade_exch_s": matches[-1][0]["exch_s"] if matches else 0,
-        "volume_shares": sum(n.volume_shares for _, n in matches),
-        "value_vnd": sum(n.value_vnd for _, n in matches),
-        "missed_volume_shares": sum(n.missed_volume_shares for _, n in told),
-        "largest_trade_shares": max((n.volume_shares for _, n in matches), default=0),
+        "repeat_count": sum(note.event == TradeEvent.REPEAT for note in notes),
+        "correction_count": sum(note.event == TradeEvent.CORRECTION for note in notes),
+        "volume_shares": sum(note.volume_shares for note in told_by),
+        "value_vnd": sum(note.value_vnd for note in told_by),
+        "missed_volume_shares": sum(note.missed_volume_shares for note in notes),
+        "largest_trade_shares": max((note.volume_shares for note in told_by), default=0),
         "flags": (
-            DeltaFlag.BASELINE * any(n.event == TradeEvent.BASELINE for _, n in told)
-            | DeltaFlag.CORRECTED * any(n.event == TradeEvent.CORRECTION for _, n in told)
+            DeltaFlag.BASELINE * any(note.event == TradeEvent.BASELINE for note in notes)
+            | DeltaFlag.CORRECTED * any(note.event == TradeEvent.CORRECTION for note in notes)
         ),
     }
-    for name in ("reference", "ceiling", "floor", "prior_close"):
-        values = [get(m, f"{name}_price_e2") for m, _ in told]
-        row[f"{name}_price_e2"] = next((value for value in reversed(values) if value > 0), 0)
+    values = [get(one.message, "prior_close_price_e2") for one in now]
+    row["prior_close_price_e2"] = next((value for value in reversed(values) if value > 0), 0)
     for name, number in (
         ("volume_shares", "volume_shares"),
         ("value_vnd", "value_vnd"),
@@ -393,35 +564,51 @@ def stats_row(day: Day) -> dict[str, Any]:
         row[f"phase_side_{name}"] = [
             [
                 sum(
-                    getattr(n, number) if number else 1
-                    for _, n in matches
-                    if (n.phase, n.side) == (phase, side)
+                    getattr(note, number) if number else 1
+                    for note in told_by
+                    if (note.phase, note.side) == (phase, side)
                 )
                 for side in Side
             ]
             for phase in Phase
         ]
     row["phase_disagree_count"] = [
-        sum(bool(n.flags & NoteFlag.DISAGREE) for _, n in matches if n.phase == phase)
+        sum(bool(note.flags & NoteFlag.DISAGREE) for note in told_by if note.phase == phase)
         for phase in Phase
     ]
-    return row | prices_of_day(told)
+    return row | limits_of(day) | prices_of_day(told) | times_of_day(matches)
 
 
-def prices_of_day(told: list[tuple[Message, Note]]) -> dict[str, int]:
+def times_of_day(matches: list[Told]) -> dict[str, int]:
+    """First and last trade: as they came, but a late one may lie before or behind both."""
+    first = last = 0
+    for number, told in enumerate(matches):
+        late = told.note.event == TradeEvent.LATE
+        if number == 0 or (late and told.exch_s < first):
+            first = told.exch_s
+        last = max(last, told.exch_s) if late else told.exch_s
+    return {"first_trade_exch_s": first, "last_trade_exch_s": last}
+
+
+def prices_of_day(told: list[Told]) -> dict[str, int]:
     """Open, high, low and last after everything that was told."""
     opening = high = low = last = before = 0
     opening_known = False
-    for message, note in told:
-        price, total = get(message, "last_price_e2"), get(message, "total_volume_shares")
+    for one in told:
+        message, note = one.message, one.note
+        price, total = get(message, "last_price_e2"), one.total
         the_high, the_low, the_open = (
             get(message, f"{name}_price_e2") for name in ("high", "low", "open")
         )
-        seen: list[int] = []
+        if one.past:
+            the_high = the_low = the_open = 0
+        seen = [price] if note.event in TOLD_EVENTS else []
         if note.event == TradeEvent.MATCH:
             last = price
-            seen = [price]
             if before == 0 and note.missed_volume_shares == 0:
+                opening, opening_known = price, True
+        elif note.event == TradeEvent.LATE:
+            if total == note.volume_shares and not opening_known:
                 opening, opening_known = price, True
         elif note.event in {TradeEvent.BASELINE, TradeEvent.CORRECTION}:
             last = price or last
@@ -436,7 +623,8 @@ def prices_of_day(told: list[tuple[Message, Note]]) -> dict[str, int]:
             low = min((p for p in [low, the_low, *seen] if p > 0), default=0)
             if the_open and not opening_known:
                 opening, opening_known = the_open, True
-        before = total
+        if not one.past:
+            before = total
     return {
         "open_price_e2": opening,
         "high_price_e2": high,

@@ -24,6 +24,9 @@ VIEW_OF_KIND = {
     SlotKind.ODD_LOT: "odd_lot",
     SlotKind.SYMBOL: "symbol",
     SlotKind.CONTROL: "control",
+    SlotKind.PUT_THROUGH: "put_through",
+    SlotKind.REFERENCE: "reference",
+    SlotKind.BACKFILL: "backfill",
     SlotKind.NONE: "head",
 }
 

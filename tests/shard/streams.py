@@ -7,7 +7,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from engine.schema.codes import FeedSession, Side, SlotKind, SourceType, TradingStatus, Venue
+from engine.schema.codes import (
+    ControlOp,
+    FeedSession,
+    FeedState,
+    Side,
+    SlotKind,
+    SourceType,
+    TradingStatus,
+    Venue,
+)
 from tests.shard.messages import Message, exch_s, levels
 
 # id -> venue, multiplier (None: never introduces itself), price to walk around
@@ -68,26 +77,27 @@ STATUSES = (
     TradingStatus.SUSPENDED,
 )
 SIDES = (Side.UNKNOWN, Side.BUY, Side.SELL, Side.NEUTRAL)
+FEED_STATES = (
+    FeedState.LIVE,
+    FeedState.DOWN,
+    FeedState.CONNECTING,
+    FeedState.STALE,
+    FeedState.CLOSED,
+)
+# What may become of the cumulative volume. `hold` is a match that is not delivered now; `late`
+# delivers the oldest such one and `again` a message that was delivered before.
+GROWTHS = (
+    ("grow",) * 5
+    + ("hold", "late", "late", "again", "repeat")
+    + ("miss", "overlap", "shrink", "zero", "nosize", "noprice", "absurd")
+)
 
 rarely = st.integers(0, 9)
 EVENT = st.tuples(
     st.sampled_from(sorted(LISTED)),
-    st.sampled_from("TTTTXXXQQFIRBOSC"),  # T trade, X both, Q quote, F status, I R B O S C
-    st.sampled_from(
-        (
-            "grow",
-            "grow",
-            "grow",
-            "repeat",
-            "miss",
-            "overlap",
-            "shrink",
-            "zero",
-            "nosize",
-            "noprice",
-            "absurd",
-        )
-    ),
+    # T trade, X both, Q quote, F status, C control, E reference, P put-through, K backfill ...
+    st.sampled_from("TTTTTXXXQQFIRBOSCCEPK"),
+    st.sampled_from(GROWTHS),
     st.integers(-2, 2),  # price steps
     st.integers(0, 2),  # clock steps
     rarely,
@@ -115,6 +125,8 @@ def interpret(events: list[tuple[Any, ...]]) -> list[list[Message]]:
     walk: dict[int, dict[str, int]] = {
         symbol_id: {"price": price, "total": 0} for symbol_id, (_, _, price) in LISTED.items()
     }
+    held: dict[int, list[Message]] = {symbol_id: [] for symbol_id in LISTED}
+    delivered: dict[int, list[Message]] = {symbol_id: [] for symbol_id in LISTED}
     clock = day = 0
     for number, (
         symbol_id,
@@ -156,24 +168,51 @@ def interpret(events: list[tuple[Any, ...]]) -> list[list[Message]]:
                 }
             )
         if what in "TX":
-            groups[-1].append(
-                head
-                | {"kind": SlotKind.TRADE, "side": pick(SIDES, side), "source_type": SourceType.X}
-                | trade_fields(own, growth, ticks, shape)
-            )
+            waiting, known = held[symbol_id], delivered[symbol_id]
+            if growth == "late" and waiting:
+                message = waiting.pop(0) | {"recv_ns": head["recv_ns"]}
+            elif growth == "again" and known:
+                message = known[-min(len(known), 1 + 2 * shape)] | {"recv_ns": head["recv_ns"]}
+            else:
+                message = (
+                    head
+                    | {"kind": SlotKind.TRADE, "side": pick(SIDES, side)}
+                    | {"source_type": SourceType.X}
+                    | trade_fields(own, growth, ticks, shape)
+                )
+            if growth == "hold":
+                waiting.append(message)
+            else:
+                known.append(message)
+                groups[-1].append(message)
         if what in "QX":
             groups[-1].append(head | {"kind": SlotKind.QUOTE} | book_fields(own["price"], shape))
-        if what in "FIRBO":
+        if what in "FIRBOPK":
             kind = {
                 "F": SlotKind.STATUS,
                 "I": SlotKind.INDEX,
                 "R": SlotKind.FOREIGN,
                 "B": SlotKind.BAR,
                 "O": SlotKind.ODD_LOT,
+                "P": SlotKind.PUT_THROUGH,
+                "K": SlotKind.BACKFILL,
             }[what]
             groups[-1].append(head | {"kind": kind})
+        if what == "E":
+            limits = trade_fields(own, "repeat", 1, shape)
+            groups[-1].append(
+                head
+                | {"kind": SlotKind.REFERENCE}
+                | {
+                    f"{name}_price_e2": limits[f"{name}_price_e2"] * (status != index)
+                    for index, name in enumerate(("reference", "ceiling", "floor"))
+                }
+            )
         if what == "C":
-            groups[-1].append({"kind": SlotKind.CONTROL, "op": 1})
+            groups[-1].append(
+                {"kind": SlotKind.CONTROL, "exch_s": head["exch_s"]}
+                | control_fields(shape, venue, FEED_STATES[ticks + 2], SESSIONS[session % 7])
+            )
         if ends and groups[-1]:
             groups.append([])
     return groups if groups[-1] or len(groups) == 1 else groups[:-1]
@@ -184,6 +223,19 @@ def pick(choices: tuple[Any, ...], index: int) -> Any:
     return choices[index] if index < len(choices) else choices[0]
 
 
+def control_fields(
+    shape: int, venue: Venue, feed_state: FeedState, session: FeedSession
+) -> dict[str, int]:
+    """Payload of a CONTROL slot: the feed's state most often, lost frames, a board's session."""
+    if shape == 0:
+        return {"op": ControlOp.TIMER}
+    if shape == 1:
+        return {"op": ControlOp.LOST, "arg0": 3, "arg1": 1_000}
+    if shape == 2:
+        return {"op": ControlOp.BOARD, "arg0": venue, "arg1": session}
+    return {"op": ControlOp.FEED_STATE, "arg0": feed_state}
+
+
 def trade_fields(own: dict[str, int], growth: str, ticks: int, shape: int) -> dict[str, int]:
     """Payload of a TRADE slot; moves the symbol's cumulative volume on."""
     size = 100 * (1 + shape)
@@ -191,6 +243,9 @@ def trade_fields(own: dict[str, int], growth: str, ticks: int, shape: int) -> di
     total = own["total"]
     steps = {
         "grow": size,
+        "hold": size,
+        "late": 0,
+        "again": 0,
         "repeat": 0,
         "miss": size + 300,
         "overlap": max(100, size - 100),

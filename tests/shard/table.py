@@ -9,14 +9,18 @@ Lines:
     type time ... | event ...        names of columns: left of | what arrives, right of it what must
                                      be noted. A new such line changes the columns.
     XT   09:15:00 ... | MATCH ...    one message: X (match and book), XT (X-TRADE), XQ (X-QUOTE),
-                                     F, MI, OL. Each is a group of its own.
+                                     F, MI, OL, REF (reference prices by REST), PT (put-through),
+                                     BF (a bar by REST). Each is a group of its own.
+    feed DOWN                        the connection's state from here on
+    lost                             our own backlog dropped frames here
+    board HOSE HALT 10:00:00         session word for a whole board
     end FPT volume=200 ATO.NEUTRAL=100 ...   the symbol's statistics now
     # ...                            for the reader
 
 ``-`` or a missing cell is absent (left) or blank (right). Prices are as on a screen, in VND or
-index points. Books are ``price x volume`` per level: ``24950x500,24900x100``. On the right, `quote`
-and `book` name the flags of the row that was published for this message, `ok` for a row without
-flags, ``-`` for no row.
+index points. Books are ``price x volume`` per level: ``24950x500,24900x100``. On the right,
+`quote`, `book`, `tape` and `stats` name the flags of the row that was published for this message,
+`ok` for a row without flags, ``-`` for no row.
 """
 
 from decimal import Decimal
@@ -27,8 +31,11 @@ import numpy as np
 
 from engine.market.venues import Venue
 from engine.schema.codes import (
+    ControlOp,
     DeltaFlag,
     FeedSession,
+    FeedState,
+    GapCause,
     NoteFlag,
     Phase,
     Side,
@@ -60,6 +67,9 @@ KINDS = {
     "F": (SlotKind.STATUS,),
     "MI": (SlotKind.INDEX,),
     "OL": (SlotKind.ODD_LOT,),
+    "REF": (SlotKind.REFERENCE,),
+    "PT": (SlotKind.PUT_THROUGH,),
+    "BF": (SlotKind.BACKFILL,),
 }
 NOTED = {
     "event": ("event", TradeEvent),
@@ -70,7 +80,9 @@ NOTED = {
     "quote_says": ("side_quote", Side),
     "tick": ("side_tick", Side),
     "flags": ("flags", NoteFlag),
+    "cause": ("cause", GapCause),
 }
+PUBLISHED = {"quote": "quote", "book": "book", "tape": "trade", "stats": "stats"}
 AMOUNTS = {"volume": "volume_shares", "value": "value_vnd", "missed": "missed_volume_shares"}
 TRADE_PRICES = {
     "price": "last",
@@ -134,6 +146,14 @@ class Table:
             self._introduce(*words[1:])
         elif words[0] == "day":
             self.day = words[1]
+        elif words[0] == "feed":
+            self._control(op=ControlOp.FEED_STATE, arg0=FeedState[words[1]])
+        elif words[0] == "lost":
+            self._control(op=ControlOp.LOST, arg0=1, arg1=1_000)
+        elif words[0] == "board":
+            stamp = exch_s(self.day, words[3])
+            board = {"arg0": Venue[words[1]], "arg1": FeedSession[words[2]]}
+            self._control(op=ControlOp.BOARD, exch_s=stamp, **board)
         elif words[0] == "end":
             self._end(words[1], dict(word.split("=") for word in words[2:]))
         elif words[0] == "type":
@@ -165,6 +185,9 @@ class Table:
                     ]
                 ],
             )
+
+    def _control(self, **fields: int) -> None:
+        fold_groups(self.fold, [[{"kind": SlotKind.CONTROL} | fields]])
 
     def _message(self, cells: dict[str, str], expected: dict[str, str]) -> None:
         cells = {name: cell for name, cell in cells.items() if cell != "-"}
@@ -201,6 +224,20 @@ class Table:
                     if name in cells
                 }
             )
+        if kind == SlotKind.REFERENCE:
+            return {
+                f"{TRADE_PRICES[name]}_price_e2": e2(cells[name])
+                for name in ("ref", "ceil", "floor")
+                if name in cells
+            }
+        if kind == SlotKind.PUT_THROUGH:
+            return {
+                "price_e2": e2(cells["price"]),
+                "volume_shares": int(cells["size"]),
+                "total_volume_shares": int(cells["total"]),
+            }
+        if kind == SlotKind.BACKFILL:
+            return {"gap_no": 1, "volume_shares": int(cells["size"])}
         if kind != SlotKind.QUOTE:
             return {}
         payload: Message = {}
@@ -219,8 +256,8 @@ class Table:
             wanted = cell if cell != "-" else codes(0).name
         elif column in AMOUNTS:
             got, wanted = str(note[AMOUNTS[column]]), cell if cell != "-" else "0"
-        elif column in {"quote", "book"}:
-            rows = emitted.get(column, [])
+        elif column in PUBLISHED:
+            rows = emitted.get(PUBLISHED[column], [])
             got = (
                 DeltaFlag(rows[0]["flags"]).name or ""
                 if rows and rows[0]["flags"]
