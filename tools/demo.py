@@ -26,6 +26,7 @@ SIMULATOR_ID = (
 )
 SIMULATOR_SECRET = "fedcba9876543210fedcba9876543210"  # noqa: S105
 ORIGIN_FILE = "day-began-ns"  # beside the shared memory: it must not outlive this run
+BAR_COMPLETE_MS = 65_000  # of market time: a minute, and a little
 FIRST_MOMENT = "08:59:45"  # a quarter of a minute before the bell: something happens at once
 
 
@@ -35,6 +36,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def bars_complete_ms(speed: str) -> int:
+    """Return how long REST's bar of a minute takes to be complete, in our time."""
+    return 100 if speed == "max" else round(BAR_COMPLETE_MS / float(speed))
 
 
 def simulator(args: argparse.Namespace, port: int, run_dir: RunDir) -> ChildSpec:
@@ -62,6 +68,9 @@ def simulator(args: argparse.Namespace, port: int, run_dir: RunDir) -> ChildSpec
         ("--table", args.table),
         ("--futures", args.futures),
         ("--trades-max", args.trades_max),
+        ("--faults", args.faults),
+        ("--truth-file", args.truth_file),
+        ("--keepalive-s", args.keepalive_s),
     ):
         if value is not None:
             argv += [flag, str(value)]
@@ -77,6 +86,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--table", type=Path, help="another day's published figures")
     parser.add_argument("--futures", type=Path, help="its future's 15-minute bars")
     parser.add_argument("--trades-max", type=int, help="size of the day, in trades")
+    parser.add_argument(
+        "--protocol", choices=["v2", "v3"], default="v2", help="which of SSI's feeds"
+    )
+    parser.add_argument(
+        "--faults", type=Path, help="what goes wrong, see tools/simulator/scripts/*.faults"
+    )
+    parser.add_argument(
+        "--truth-file", type=Path, help="write here what nobody could see, once the day is over"
+    )
+    parser.add_argument("--keepalive-s", type=float, help="the simulator's keep-alives")
     parser.add_argument("--config", type=Path, help="TOML configuration on top")
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="SECTION.KEY=VALUE"
@@ -90,9 +109,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     port = free_port()
     os.environ[ENV_CONSUMER_ID], os.environ[ENV_CONSUMER_SECRET] = SIMULATOR_ID, SIMULATOR_SECRET
     overrides = [
+        f"feed.protocol={args.protocol}",
         f"feed.url=http://127.0.0.1:{port}/",
         f"feed.stream_url=http://127.0.0.1:{port}/",
+        f"feed.v3_url=http://127.0.0.1:{port}/",
+        f"feed.v3_stream_url=ws://127.0.0.1:{port}/ws/v3",
         "feed.reconnect_cap_ms=500",
+        "feed.rest_interval_ms=10",
+        f"feed.backfill_delay_ms={bars_complete_ms(args.speed)}",
         "run.name=demo",
     ]
     if args.speed == "max":  # the simulator can wait, so nothing needs to be dropped

@@ -1,6 +1,7 @@
 """``python -m tools.simulator`` as a process."""
 
 import argparse
+import asyncio
 import json
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.feed.simulated import DEADLINE_S, feeding, run, settings
+from tests.tools.small_days import prints_in
 from tools.simulator.__main__ import main, market_time_ms, per_frame, speed, write_number
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +101,63 @@ def test_a_day_is_played_to_the_end_and_sigterm_ends_it_quietly(tmp_path):
         assert process.wait(DEADLINE_S) == 0
         rest = [json.loads(each)["event"] for each in process.stderr.read().splitlines()]
         assert rest in ([], ["the day is over"])
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_a_script_that_is_not_understood_is_told_in_words(tmp_path, capsys):
+    argv = arguments(tmp_path)[3:]
+    (tmp_path / "day.faults").write_text("09:00 drop\n09:30 explode\n")
+    assert main([*argv, "--faults", str(tmp_path / "day.faults")]) == 78
+    said = capsys.readouterr().err
+    assert said.startswith(f"simulator: {tmp_path}/day.faults, line 2, column 7: 'explode' is no")
+
+
+def test_help_teaches_the_language(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert "09:25:10 half-open 30s" in said
+    assert "--truth-file" in said
+
+
+@pytest.mark.e2e
+def test_a_day_with_faults_leaves_the_truth_behind(tmp_path):
+    (tmp_path / "day.faults").write_text("09:30 skip SSI\n10:00 drop 1h\n")
+    truth = tmp_path / "truth.json"
+    process = start(
+        [
+            *arguments(tmp_path),
+            "--faults",
+            str(tmp_path / "day.faults"),
+            "--truth-file",
+            str(truth),
+        ]
+    )
+    try:
+        port = next_event(process)["port"]
+
+        async def body():
+            channels = "X-QUOTE:ALL,X-TRADE:ALL"
+            async with feeding(settings(port, channels=channels)) as (_, sink):
+                over = asyncio.get_running_loop().run_in_executor(None, next_event, process)
+                assert (await over)["event"] == "the day is over"
+                return sink
+
+        sink = run(body())
+        document = json.loads(truth.read_text())
+        assert document["date"] == "2021-07-15"
+        assert [fault["what"] for fault in document["faults"]] == ["skip", "drop"]
+        arrived = prints_in(sink.frames)
+        for code, account in document["symbols"].items():
+            assert sum(dict(arrived[code]).values()) == account["delivered_shares"]
+            assert account["total_shares"] == {"SSI": 40_000, "SHS": 20_000}[code]
+        causes = [gap["cause"] for gap in document["symbols"]["SSI"]["gaps"]]
+        assert causes == ["skip", "drop"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
     finally:
         process.kill()
         process.wait()

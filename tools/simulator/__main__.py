@@ -1,8 +1,7 @@
-"""``python -m tools.simulator``: an SSI FastConnect v2 server on the loopback."""
+"""``python -m tools.simulator``: an SSI FastConnect server, v2 and v3, on the loopback."""
 
 import argparse
 import asyncio
-import datetime as dt
 import os
 import signal
 import sys
@@ -15,19 +14,24 @@ from engine.clock import SystemClock
 from engine.errors import ConfigError
 from engine.log import Log
 from engine.process import EX_CONFIG, die_with_parent
-from tools.simulator.player import Pace
+from tools.simulator import faults, truth
+from tools.simulator.moments import parse_time_ms
+from tools.simulator.player import Mishaps, Pace
 from tools.simulator.rest import Keys
 from tools.simulator.script import TYPES, Script, ScriptSettings
 from tools.simulator.server import Options, Simulator
+from tools.simulator.v3_almanac import almanac_of
+from tools.simulator.v3_auth import Keys as V3Keys
+from tools.simulator.v3_puts import put_lines, with_puts
+from tools.simulator.v3_service import FastConnectV3, V3Options
 
 
 def market_time_ms(text: str) -> int:
     """Return milliseconds since midnight of ``HH:MM`` or ``HH:MM:SS``."""
-    try:
-        moment = dt.datetime.strptime(text, "%H:%M:%S" if text.count(":") == 2 else "%H:%M")  # noqa: DTZ007  # a time of day has no zone
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HH:MM or HH:MM:SS") from None
-    return ((moment.hour * 60 + moment.minute) * 60 + moment.second) * 1_000
+    time_ms = parse_time_ms(text)
+    if time_ms is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HH:MM or HH:MM:SS")
+    return time_ms
 
 
 def speed(text: str) -> float | None:
@@ -53,7 +57,12 @@ def per_frame(text: str) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.simulator", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.simulator",
+        description=__doc__,
+        epilog=faults.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     day = parser.add_argument_group("the day")
     day.add_argument("--table", type=Path, help="published figures of the day's stocks (CSV)")
     day.add_argument("--futures", type=Path, help="15-minute bars of its future (CSV)")
@@ -63,7 +72,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--mode",
         choices=sorted(TYPES),
         default="pair",
-        help="play X-QUOTE and X-TRADE, or X, or every type there is",
+        help="play X-QUOTE and X-TRADE (pair), these and odd lots (v3), X, or every type there "
+        "is; clients of v3 are told of trades and books in all modes but x",
     )
     play = parser.add_argument_group("playing it")
     play.add_argument(
@@ -102,10 +112,26 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="send a new subscriber only what happens from now on",
     )
+    spoil = parser.add_argument_group("spoiling it")
+    spoil.add_argument(
+        "--faults",
+        type=Path,
+        help="a script of what goes wrong, in the language below; tools/simulator/scripts has some",
+    )
+    spoil.add_argument(
+        "--truth-file",
+        type=Path,
+        help="at the end of the day, write here (JSON) which matches the newest client never got",
+    )
     serve = parser.add_argument_group("serving it")
     serve.add_argument("--port", type=int, default=0, help="0 picks a free one (default)")
     serve.add_argument("--port-file", type=Path, help="write the port here once listening")
-    serve.add_argument("--keepalive-s", type=float, default=10.0)
+    serve.add_argument(
+        "--keepalive-s",
+        type=float,
+        default=10.0,
+        help="real seconds between keep-alives; clients are told twice this as their timeout",
+    )
     serve.add_argument(
         "--replace-all",
         action="store_true",
@@ -113,6 +139,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     serve.add_argument("--consumer-id", default="", help="the one id accepted (default: any)")
     serve.add_argument("--consumer-secret", default="", help="its secret; never a real one")
+    serve.add_argument("--otp", default="", help="the one OTP accepted by v3 (default: any)")
     serve.add_argument("--parent", type=int, help="stop when this process dies")
     return parser.parse_args(argv)
 
@@ -124,14 +151,18 @@ def write_number(path: Path, number: int) -> None:
     draft.replace(path)
 
 
-async def serve(args: argparse.Namespace, script: Script) -> None:
+async def serve(args: argparse.Namespace, script: Script, mishaps: Mishaps) -> None:
     """Serve until SIGTERM or SIGINT."""
     clock, loop, stop = SystemClock(), asyncio.get_running_loop(), asyncio.Event()
     log = Log("simulator", clock)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    start_ms = args.start if args.start is not None else script.first_ms
-    lines = list(script.lines()) if args.prerender else script.lines()
+    start_ms = args.start
+    if start_ms is None:
+        start_ms = min([script.first_ms, *(fault.time_ms for fault in mishaps.faults)])
+    almanac = almanac_of(script.day, script.names)
+    played = with_puts(script.lines(), put_lines(almanac, args.seed))
+    lines = list(played) if args.prerender else played
     origin = args.origin_file
     origin_ns = int(origin.read_text(encoding="ascii")) if origin and origin.exists() else None
     simulator = Simulator(
@@ -148,7 +179,13 @@ async def serve(args: argparse.Namespace, script: Script) -> None:
         ),
         instruments=script.instruments,
         vn30=script.vn30,
+        figures=script.figures,
         begun=lambda began_ns: write_number(origin, began_ns) if origin else None,
+        mishaps=mishaps,
+        v3=FastConnectV3(
+            almanac,
+            V3Options(keys=V3Keys(args.consumer_id, args.consumer_secret, args.otp)),
+        ),
     )
     try:
         await simulator.start()
@@ -165,6 +202,8 @@ async def serve(args: argparse.Namespace, script: Script) -> None:
     await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if playing.done():
         playing.result()  # a bug in the player must not pass for the end of the day
+        if mishaps.truth is not None:
+            truth.write(args.truth_file, mishaps.truth.document(script.day.date.isoformat()))
         log.write("info", "the day is over", messages=simulator.player.sent_count)
     await stopped
     await simulator.stop()
@@ -179,7 +218,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         script = Script(
             ScriptSettings(args.table, args.futures, args.seed, args.trades_max, args.mode)
         )
-        uvloop.run(serve(args, script))
+        mishaps = Mishaps(
+            faults.read(args.faults) if args.faults else (),
+            script.zeroes,
+            truth.Truth() if args.truth_file else None,
+        )
+        uvloop.run(serve(args, script, mishaps))
     except ConfigError as error:
         print(f"simulator: {error}", file=sys.stderr)
         return EX_CONFIG

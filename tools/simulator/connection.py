@@ -1,11 +1,14 @@
 """One TCP connection: HTTP requests first, a WebSocket after an upgrade."""
 
 import asyncio
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from tools.simulator import hub
 from tools.simulator.http import TEXT, BadRequest, Request, Response, take_request
 from tools.simulator.websocket import Opcode, ProtocolError, Receiver, encode, encode_close
+
+if TYPE_CHECKING:
+    from tools.simulator.lines import Subscription
 
 WRITE_BUFFER_BYTES = 1024 * 1024
 
@@ -39,14 +42,22 @@ class Connection(asyncio.Protocol):
         self._room = asyncio.Event()
         self._room.set()
         self.gone = asyncio.Event()
-        self.subscription = hub.Subscription(replace_all=replace_all)
+        # All v2's until the service that answered the upgrade says otherwise.
+        self.subscription: Subscription = hub.Subscription(replace_all=replace_all)
+        self.keepalive = encode(hub.KEEPALIVE)
+        self.is_v3 = False
+        self.number = 0  # WebSockets count up from 1, in the order of their upgrades
+        self._mute = False
+        self._ended = False
         self.greeted = False  # has had its first snapshot
         self.lost_count = 0  # messages this reader was too slow for
 
     @property
     def is_websocket(self) -> bool:
-        """Whether the upgrade has happened and the connection is open."""
-        return self._receiver is not None and self._transport is not None
+        """Whether the upgrade has happened and the connection can still carry something."""
+        if self._transport is None or self._mute or self._ended:
+            return False
+        return self._receiver is not None and not self._transport.is_closing()
 
     @property
     def unsent_bytes(self) -> int:
@@ -88,6 +99,8 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""
+        if self._mute or self._ended:
+            return
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
@@ -97,6 +110,22 @@ class Connection(asyncio.Protocol):
             if self._receiver is not None:
                 self.write(encode_close(code, reason))
             self._transport.close()
+
+    def end(self, code: int | None = None) -> None:
+        """Send what is written, a close frame if there is a code, and then nothing any more.
+
+        Our half of TCP is closed, not the socket: nothing the peer says meanwhile can turn into
+        a reset that would take the last frames away from it. It is up to the peer to go.
+        """
+        if self._transport is not None and not self._ended:
+            if code is not None:
+                self.write(encode_close(code))
+            self._ended = True
+            self._transport.write_eof()
+
+    def mute(self) -> None:
+        """Send nothing on this connection ever again, and keep it open."""
+        self._mute = True
 
     def abort(self) -> None:
         """Drop the connection without a word."""

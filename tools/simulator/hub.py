@@ -1,9 +1,12 @@
 """SignalR's words as SSI's server says them, and the channel grammar (ssi-wire 1.4 to 1.6)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
+
+from tools.simulator.lines import Line
+from tools.simulator.websocket import encode
 
 HUB = "FcMarketDataV2Hub"
 TYPES = frozenset({"F", "X", "X-QUOTE", "X-TRADE", "R", "MI", "B", "OL"})
@@ -54,6 +57,11 @@ def broadcast(envelope: str) -> bytes:
     return orjson.dumps({"H": HUB, "M": "Broadcast", "A": [envelope]})
 
 
+def error(text: str) -> bytes:
+    """Return a hub message that tells of an error (ssi-wire 1.8)."""
+    return orjson.dumps({"H": HUB, "M": "Error", "A": [text]})
+
+
 def parse_invocation(text: bytes) -> dict[str, Any] | None:
     """Read what a client sent, or None when it is not an invocation."""
     try:
@@ -64,7 +72,7 @@ def parse_invocation(text: bytes) -> dict[str, Any] | None:
 
 
 class Subscription:
-    """What one connection has asked for.
+    """What one connection has asked for (`lines.Subscription` in v2).
 
     What a second SwitchChannels does is not known: by default it replaces the types it names,
     with `replace_all` everything.
@@ -99,3 +107,27 @@ class Subscription:
     def __bool__(self) -> bool:
         """Return whether anything at all is wanted."""
         return any(symbols is None or symbols for symbols in self._wanted.values())
+
+    def wants(self, kind: str, code: str) -> bool:
+        """Return whether messages of this type and code are wanted."""
+        if kind not in self._wanted:
+            return False
+        codes = self._wanted[kind]
+        return codes is None or code.upper() in codes
+
+    def frames(
+        self, lines: Sequence[Line], per_frame: int, next_cursor: Callable[[], int]
+    ) -> bytes:
+        """Return what is wanted of `lines`, as WebSocket frames in one piece."""
+        wanted = self._wanted
+        chosen = [
+            message
+            for _, kind, code, message in lines
+            if kind in wanted and ((codes := wanted[kind]) is None or code.upper() in codes)
+        ]
+        return b"".join(
+            [
+                encode(data_frame(next_cursor(), chosen[at : at + per_frame]))
+                for at in range(0, len(chosen), per_frame)
+            ]
+        )

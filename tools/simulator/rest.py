@@ -1,4 +1,4 @@
-"""REST: the access token and the lookups a client seeds itself with (ssi-wire section 2).
+"""REST: the access token and the lookups (ssi-wire section 2); what the day says is in `figures`.
 
 Values inside rows are strings, as SSI sends them. A missing token is HTTP 200 with a 401 inside.
 """
@@ -7,12 +7,13 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from tools.simulator.figures import BadQuery, Figures
 from tools.simulator.http import Request, Response
 
 PREFIX = "/api/v2/Market/"
@@ -22,6 +23,8 @@ PAGES_MAX = 10
 
 # A forged token does no harm here; it only has to be told from a real one, by any simulator.
 SIGNING_KEY = b"vntape simulator"
+
+DAY_LOOKUPS = frozenset({"dailyohlc", "intradayohlc", "dailyindex", "dailystockprice"})
 
 INDICES = {  # IndexCode: exchange
     "VNINDEX": "HOSE",
@@ -98,12 +101,31 @@ def _json(document: object) -> Response:
 
 
 class Rest:
-    """The REST half of the server."""
+    """The REST half of the server.
 
-    def __init__(self, instruments: Sequence[Instrument], vn30: Sequence[str], keys: Keys) -> None:
+    Parameters
+    ----------
+    instruments, vn30, keys
+        What is listed, the basket, and who may ask.
+    figures
+        The day's numbers; without them their lookups have no data.
+    market_ms
+        Returns the market's time of day: what has not happened yet is not told.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        vn30: Sequence[str],
+        keys: Keys,
+        figures: Figures | None = None,
+        market_ms: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._instruments = instruments
         self._components = {"VN30": tuple(vn30)}
         self._keys = keys
+        self._figures = figures
+        self._market_ms = market_ms
 
     def answer(self, request: Request, now_s: int) -> Response:
         """Answer a request below `PREFIX`."""
@@ -116,12 +138,18 @@ class Rest:
             "indexcomponents": self._index_components,
             "indexlist": self._index_list,
         }.get(name)
-        if rows is None:
+        figures = self._figures.endpoint(name) if self._figures else None
+        if rows is None and figures is None and name not in DAY_LOOKUPS:
             return Response(404)
         if not is_valid_token(request.bearer, now_s):
             return _json({"message": "Missing Authorization header", "status": 401})
         query = {key.removeprefix("lookuprequest."): value for key, value in request.query.items()}
-        return self._page(rows(query), query)
+        try:
+            if rows is not None:
+                return self._page(rows(query), query)
+            return self._page(figures(query, self._market_ms()) if figures else [], query)
+        except BadQuery as error:
+            return _json({"data": None, "message": str(error), "status": "Error", "totalRecord": 0})
 
     def _access_token(self, request: Request, now_s: int) -> Response:
         try:
@@ -176,7 +204,7 @@ class Rest:
         return [
             {
                 "RType": "y",
-                "ReportDate": "",
+                "ReportDate": self._figures.date if self._figures else "",
                 "TotalNoSym": "1",
                 "RepeatedInfo": [
                     {
@@ -200,12 +228,18 @@ class Rest:
                         "ExercisePrice": "0",
                         "ExerciseStyle": "",
                         "ExcerciseRatio": "0",
-                        "ListedShare": "",
+                        "ListedShare": self._listed(item.symbol),
+                        **{f"TickPrice{step}": None for step in range(1, 5)},
+                        **{f"TickIncrement{step}": None for step in range(1, 5)},
                     }
                 ],
             }
             for item in self._chosen(query)
         ]
+
+    def _listed(self, symbol: str) -> str:
+        shares = self._figures.listed_shares(symbol) if self._figures else 0
+        return str(shares) if shares else ""
 
     def _index_components(self, query: dict[str, str]) -> list[dict[str, Any]]:
         code = query.get("indexcode", "").upper()

@@ -9,17 +9,23 @@ from engine.feed.synthetic import (
     NORMAL,
     PAIR_TYPES,
     X_TYPES,
+    Day,
     iter_messages,
+    iter_zero_messages,
     plan_day,
     read_day,
     read_members,
 )
-from engine.schema.codes import Venue
-from tools.simulator.player import Line
+from tools.simulator.figures import REST_MARKETS, Figures
+from tools.simulator.lines import Line
 from tools.simulator.rest import Instrument
 
-TYPES = {"pair": PAIR_TYPES, "x": X_TYPES, "all": ALL_TYPES}
-REST_MARKETS = {Venue.DERIVATIVES: "DER"}  # REST's word; the stream says DERIVATIVES
+TYPES = {
+    "pair": PAIR_TYPES,
+    "x": X_TYPES,
+    "all": ALL_TYPES,
+    "v3": PAIR_TYPES | {"OL"},  # what v3 has a topic for
+}
 
 
 class ScriptSettings(NamedTuple):
@@ -43,7 +49,7 @@ class Script:
 
     def __init__(self, settings: ScriptSettings) -> None:
         table, bars = read_day(settings.table, settings.futures)
-        names = {listing.code: listing.name for listing in table.listings}
+        self.names = {listing.code: listing.name for listing in table.listings}
         self._types = TYPES[settings.mode]
         self._day = plan_day(
             table, bars, seed=settings.seed, trades_max=settings.trades_max or NORMAL.trades_max
@@ -52,11 +58,17 @@ class Script:
             Instrument(
                 symbol.code,
                 REST_MARKETS.get(symbol.venue, symbol.venue.name),
-                names.get(symbol.code, ""),
+                self.names.get(symbol.code, ""),
             )
             for symbol in self._day.symbols
         ]
-        self.vn30 = [code for code in read_members() if code in names]
+        self.figures = Figures(self._day)
+        self.vn30 = [code for code in read_members() if code in self.names]
+
+    @property
+    def day(self) -> Day:
+        """The planned day."""
+        return self._day
 
     @property
     def first_ms(self) -> int:
@@ -66,3 +78,7 @@ class Script:
     def lines(self) -> Iterator[Line]:
         """Render the day, message by message."""
         return iter_messages(self._day, self._types)
+
+    def zeroes(self, time_ms: int) -> Iterator[Line]:
+        """Render every symbol's numbers as zeroes: what comes before the open (ssi-wire 3.2)."""
+        return iter_zero_messages(self._day, time_ms, self._types)

@@ -7,17 +7,24 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from typing import Protocol
 
 from engine.clock import Clock
 from tools.simulator import hub
 from tools.simulator.connection import Connection
+from tools.simulator.executor import Act
+from tools.simulator.figures import Figures
 from tools.simulator.http import TEXT, Request, Response
-from tools.simulator.player import Line, Pace, Player
+from tools.simulator.lines import Line
+from tools.simulator.links import GOING_AWAY, Faults, Links
+from tools.simulator.player import Mishaps, Pace, Player
 from tools.simulator.rest import PREFIX, Instrument, Keys, Rest, is_valid_token
 from tools.simulator.websocket import accept_key, encode
 
 HUB_PATH = "/v2.0/signalr"
-GOING_AWAY = 1001
+V3_REST_PREFIX = "/api/v3/"
+V3_STREAM_PREFIX = "/ws/v3"
 CLOSE_GRACE_S = 1.0
 
 
@@ -34,16 +41,36 @@ class Options:
     keys: Keys = field(default_factory=Keys)
 
 
-@dataclass(slots=True)
-class Faults:
-    """What goes wrong on purpose."""
+class V3Service(Protocol):
+    """The v3 half of the server: everything below ``/api/v3/`` and ``/ws/v3``."""
 
-    negotiate_statuses: list[int] = field(default_factory=list)  # the next answers, one each
-    silent: bool = False  # half-open: sockets stay, nothing is sent on them any more
+    def rest(self, request: Request, now_s: int) -> Response:
+        """Answer a REST request."""
+        ...
+
+    def upgrade(self, request: Request, now_s: int) -> Response:
+        """Answer a request to open the stream: 101 with its headers, or a refusal."""
+        ...
+
+    def opened(self, connection: Connection) -> None:
+        """Greet a WebSocket that has just opened.
+
+        Sets `connection.subscription` (a `lines.Subscription` of v3's) and, where it differs,
+        `connection.keepalive`: the whole WebSocket frame sent every `Options.keepalive_s`.
+        """
+        ...
+
+    def message(self, connection: Connection, text: bytes) -> bool:
+        """Serve a text message. Return whether the connection now wants something else."""
+        ...
+
+    def error_frame(self, text: str) -> bytes:
+        """Return the payload that tells a client of an error: the fault ``error "text"``."""
+        ...
 
 
 class Simulator:
-    """An SSI v2 server. `start` it, read `port`, `stop` it.
+    """An SSI v2 server, and v3's too when given that service. `start`, read `port`, `stop`.
 
     Parameters
     ----------
@@ -55,6 +82,12 @@ class Simulator:
         Told the wall clock when a day whose pace has no origin begins.
     trace
         Called with one word or line per request and invocation, in order.
+    figures
+        The day as the daily and intraday lookups tell it; None: they have no data.
+    mishaps
+        What goes wrong: a fault script, and the account of what it does.
+    v3
+        Serves v3 on the same port; None: its paths do not exist.
     """
 
     def __init__(
@@ -68,6 +101,9 @@ class Simulator:
         vn30: Sequence[str] = (),
         begun: Callable[[int], None] = lambda _origin_ns: None,
         trace: Callable[[str], None] = lambda _line: None,
+        figures: Figures | None = None,
+        mishaps: Mishaps = Mishaps(),  # noqa: B008  # a tuple: nobody can change it
+        v3: V3Service | None = None,
     ) -> None:
         self.connections: set[Connection] = set()
         self.faults = Faults()
@@ -75,7 +111,8 @@ class Simulator:
         self._options = options
         self._clock = clock
         self._trace = trace
-        self._rest = Rest(instruments, vn30, options.keys)
+        self._v3 = v3
+        self._rest = Rest(instruments, vn30, options.keys, figures, lambda: self.player.market_ms)
         self._tokens: dict[str, str] = {}  # connection token: who negotiated it
         self.player = Player(
             lines,
@@ -85,7 +122,16 @@ class Simulator:
             messages_per_frame=options.messages_per_frame,
             snapshot=options.snapshot,
             begun=begun,
+            mishaps=mishaps,
+            perform=self._perform,
         )
+        self._links = Links(
+            self.faults,
+            self._websockets,
+            self.player.next_cursor,
+            None if v3 is None else v3.error_frame,
+        )
+        self._numbers = count(1)
         self._server: asyncio.Server | None = None
         self.playing: asyncio.Task[None] | None = None  # done when the day is over
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,7 +154,7 @@ class Simulator:
             task.cancel()
         leaving = list(self.connections)
         for connection in leaving:
-            if connection.is_websocket and not self.faults.silent:
+            if connection.is_websocket and not connection.is_v3 and not self.faults.silent:
                 connection.write(encode(hub.shutdown_frame(self.player.next_cursor())))
             connection.close(GOING_AWAY, "server is shutting down")
         try:
@@ -129,9 +175,23 @@ class Simulator:
 
     # What connections ask -------------------------------------------------------------------
 
-    def answer(self, connection: Connection, request: Request) -> Response:  # noqa: ARG002
+    def answer(self, connection: Connection, request: Request) -> Response:
         """Answer a request; routed by path alone (ssi-wire section 1.2)."""
         self._trace(f"{request.method} {request.path}")
+        if self.player.outage_count:
+            connection.abort()
+            return Response(503)  # which nobody will read
+        refused = self.faults.refuse(request)
+        if refused is not None:
+            response, fault = refused
+            self.player.refused(fault)
+            return response
+        if self._v3 is not None and request.path.startswith(V3_REST_PREFIX):
+            return self._v3.rest(request, self._now_s())
+        if self._v3 is not None and request.path.startswith(V3_STREAM_PREFIX):
+            response = self._v3.upgrade(request, self._now_s())
+            connection.is_v3 = response.status == 101
+            return response
         if request.path.startswith(PREFIX):
             return self._rest.answer(request, self._now_s())
         routes: dict[str, Callable[[Request], Response]] = {
@@ -147,12 +207,20 @@ class Simulator:
         return route(request)
 
     def upgraded(self, connection: Connection) -> None:
-        """Greet a new WebSocket with the init frame."""
-        if not self.faults.silent:
+        """Greet a new WebSocket; v2 with the init frame."""
+        connection.number = next(self._numbers)
+        if self._v3 is not None and connection.is_v3:
+            self._v3.opened(connection)
+        elif not self.faults.silent:
             connection.write(encode(hub.init_frame(self.player.next_cursor())))
 
     def invoked(self, connection: Connection, text: bytes) -> None:
         """Serve an invocation, whether or not the client has called start before it."""
+        if self._v3 is not None and connection.is_v3:
+            self._trace(text.decode(errors="replace"))
+            if not self.faults.silent and self._v3.message(connection, text):
+                self.player.subscribed(connection)
+            return
         invocation = hub.parse_invocation(text)
         if invocation is None:
             return
@@ -167,11 +235,15 @@ class Simulator:
             or not isinstance(arguments[0], str)
         ):
             error = f"'{invocation['M']}' method could not be resolved."
+        elif (fault := self.faults.refuse_switch()) is not None:
+            self.player.refused(fault)
+            error = fault.words
         self._trace(f"{invocation['M']} {arguments}")
         if self.faults.silent:
             return
         connection.write(encode(hub.reply(invocation.get("I", ""), error)))
         if error is None and isinstance(arguments, list):
+            assert isinstance(connection.subscription, hub.Subscription)
             connection.subscription.switch(arguments[0])
             token = base64.b64encode(secrets.token_bytes(24)).decode()
             connection.write(encode(hub.groups_frame(self.player.next_cursor(), token)))
@@ -244,20 +316,24 @@ class Simulator:
         return self._clock.now_ns() // 1_000_000_000
 
     def _websockets(self) -> list[Connection]:
-        return [connection for connection in self.connections if connection.is_websocket]
+        """Return the open ones, the newest last."""
+        opened = [connection for connection in self.connections if connection.is_websocket]
+        return sorted(opened, key=lambda connection: connection.number)
 
     def _listeners(self) -> list[Connection]:
         if self.faults.silent:
             return []
         return [connection for connection in self._websockets() if connection.subscription]
 
+    async def _perform(self, act: Act) -> None:
+        await self._links.perform(act, wait=self.player.is_flat_out)
+
     async def _keep_alive(self) -> None:
-        frame = encode(hub.KEEPALIVE)
         while True:
             await asyncio.sleep(self._options.keepalive_s)
             if not self.faults.silent:
                 for connection in self._websockets():
-                    connection.write(frame)
+                    connection.write(connection.keepalive)
 
 
 def _clamped(protocol: str) -> str:
