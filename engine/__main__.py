@@ -3,6 +3,8 @@
 up           start the engine and keep it running
 config show  print every key, its value and where the value came from
 verify-day   compare closing statistics with a published table
+replay       play a recording through the engine again
+certificate  print what is proved about a day: what was seen, what was missed
 """
 
 import argparse
@@ -82,6 +84,35 @@ def _verify_day_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _replay(args: argparse.Namespace) -> int:
+    from engine.wiring import replay
+
+    config = configuration.load(args.config, overrides=args.overrides)
+    if args.digest:
+        return replay.run_digest(args.files, config)
+    return replay.run_instance(args.files, config, args.speed)
+
+
+def _replay_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="PATH", help="recordings, or folders of them"
+    )
+    parser.add_argument("--speed", default="1", help="times real time, or max (default 1)")
+    parser.add_argument(
+        "--digest",
+        action="store_true",
+        help="play in this process as fast as it goes and print the digest of the state",
+    )
+    _add_config_options(parser)
+
+
+def _certificate(args: argparse.Namespace) -> int:
+    from engine.wiring import certificate_cli
+
+    config = configuration.load(args.config, overrides=args.overrides)
+    return certificate_cli.run(config, args.date)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line; separate so that the docs can be checked against it."""
     parser = argparse.ArgumentParser(prog="vntape", description="Live tape for Vietnam's markets.")
@@ -98,6 +129,13 @@ def build_parser() -> argparse.ArgumentParser:
     verify = words.add_parser("verify-day", help="compare closing statistics with a table")
     _verify_day_options(verify)
     verify.set_defaults(call=_verify_day)
+    replay = words.add_parser("replay", help="play a recording through the engine again")
+    _replay_options(replay)
+    replay.set_defaults(call=_replay)
+    certificate = words.add_parser("certificate", help="print what is proved about a day")
+    certificate.add_argument("--date", metavar="YYYY-MM-DD", help="default: the newest there is")
+    _add_config_options(certificate)
+    certificate.set_defaults(call=_certificate)
     return parser
 
 

@@ -6,6 +6,7 @@
         config.json    the resolved configuration, without secrets
         ring-N symbols counters-<role>-N       shared memory
         delta-N.ipc snapshot-N.ipc             ZeroMQ endpoints of shard N
+        gaps.ipc                               where shards tell ingest of gaps, for REST to explain
 
 Only the supervisor creates and removes; every other process opens what it is told to.
 """
@@ -68,6 +69,16 @@ class RunDir:
     def snapshot_endpoint(self, shard: int) -> str:
         """Return where a shard answers snapshot requests."""
         return f"ipc://{self.path}/snapshot-{shard}.ipc"
+
+    @property
+    def gaps_endpoint(self) -> str:
+        """Return where shards tell ingest of gaps."""
+        return f"ipc://{self.path}/gaps.ipc"
+
+    @staticmethod
+    def data_dir(config: Config) -> Path:
+        """Return where this instance keeps files that outlive it; nothing is created."""
+        return Path(config.run.data_dir).expanduser() / config.run.name
 
     def acquire(self) -> int:
         """Create the directory, take its lock, sweep what a dead run left. Return the lock's fd.

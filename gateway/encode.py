@@ -22,6 +22,7 @@ Ratios are derived at the edge and are the only floats: see `_stats_ratios`.
 A frame is text of latin-1: the WebSocket header, then ASCII JSON (gateway.frames says why).
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from enum import IntEnum, IntFlag
@@ -35,6 +36,11 @@ from engine.clock import iso_ict
 from engine.schema.channels import CHANNELS, STATS, Channel
 from engine.schema.codes import (
     DeltaFlag,
+    FeedState,
+    GapCause,
+    GapOutcome,
+    GapState,
+    IndexMember,
     Instrument,
     Phase,
     Side,
@@ -62,8 +68,12 @@ WORDS: Final[dict[str, type[IntEnum]]] = {
     "side_quote": Side,
     "side_tick": Side,
     "instrument": Instrument,
+    "feed_state": FeedState,
+    "gap_state": GapState,
+    "gap_cause": GapCause,
+    "gap_outcome": GapOutcome,
 }
-FLAGS: Final[dict[str, type[IntFlag]]] = {"flags": DeltaFlag}
+FLAGS: Final[dict[str, type[IntFlag]]] = {"flags": DeltaFlag, "indices": IndexMember}
 PHASES: Final = [phase.name for phase in Phase]
 SIDES: Final = [side.name for side in Side]
 
@@ -207,7 +217,7 @@ def codecs(directory: Directory) -> dict[int, Codec]:
 
 
 def _string(text: str) -> str:
-    return orjson.dumps(text).decode("ascii")
+    return json.dumps(text)  # ASCII: names are Vietnamese, frames are not
 
 
 def _with_merged(n: list[int], merged: MergedPart | None) -> Iterable[object]:
@@ -293,7 +303,7 @@ def _scalar_column(name: str, dtype: np.dtype[Any]) -> tuple[Column, str]:
     """Return how one plain field is written, and under which name."""
     if dtype.kind == "S":
         return lambda rows: [
-            _string(v.decode("ascii", "backslashreplace")) for v in rows[name].tolist()
+            _string(v.decode("utf-8", "replace")) for v in rows[name].tolist()
         ], name
     for suffix, public, texts in (
         ("_e2", "", PRICES),

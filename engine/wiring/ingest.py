@@ -1,138 +1,44 @@
-"""The ingest process: SSI's socket in, rings out.
-
-In: SignalR frames. Out: groups of slots, one ring per shard. Owner of the memory: the supervisor.
-May lose: nothing once a frame was received; what the feed skipped shows as missed volume.
-Counts: INGEST_COUNTERS. The socket is read whenever it has something: decoding happens at the
-end of each loop turn over everything that turn brought, so load makes batches, not queues.
-"""
+"""The ingest process: SSI's socket in, rings out. Which parts it is made of, for each protocol."""
 
 import argparse
-import asyncio
 import os
 import random
-import signal
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import uvloop
-from numpy.typing import NDArray
+import zmq
 
 from engine import segment
 from engine.clock import Clock, SystemClock
-from engine.config import Config, load_credentials
+from engine.config import Config, Credentials, load_credentials
 from engine.decode.symbols import SymbolTable
+from engine.feed import backfill, reference
+from engine.feed.recording import Recorder
+from engine.feed.rest_v2 import RestSettings, RestV2
+from engine.feed.rest_v3 import RestV3
 from engine.feed.source import Source
 from engine.feed.ssi_v2 import FeedSettings, SsiV2Source
+from engine.feed.ssi_v3 import SsiV3Source, V3Settings
 from engine.log import Log
 from engine.process import die_with_parent, run_main
 from engine.ring.writer import RingWriter
 from engine.rundir import RunDir
-from engine.schema.codes import ControlOp, FeedState
+from engine.wiring.ingest_loop import IngestProcess
 from engine.wiring.intake import Intake
+from engine.wiring.rest_data import FetchBars, FetchReference, RestCounts, RestData
 from engine.wiring.shard_map import shard_rule
 
-HEARTBEAT_S = 0.1
-PACE_POLL_S = 0.001
-PACE_RESUME_SHARE = 4  # a paused source resumes once its readers are within ring/8
+HORIZON_S = 86_400  # a message from further in the future than this is refused, not believed
+GAPS_WAITING_MAX = 100_000  # rows that shards may push while we are busy
+
+Feed = tuple[Source, RestCounts, FetchReference, FetchBars]
 
 
-class IngestProcess:
-    """Glues a Source to an Intake inside one event loop."""
-
-    def __init__(
-        self,
-        source: Source,
-        intake: Intake,
-        writers: list[RingWriter],
-        counters: NDArray[np.void],
-        clock: Clock,
-        log: Log,
-        *,
-        lossless: bool,
-    ) -> None:
-        self._source = source
-        self._intake = intake
-        self._writers = writers
-        self._counters = counters
-        self._clock = clock
-        self._log = log
-        self._lossless = lossless
-        self._flush_due = False
-        self._paused = False
-        self._rejected_seen = 0
-
-    # Sink -----------------------------------------------------------------------------------
-
-    def on_frame(self, frame: bytes | memoryview, recv_ns: int) -> None:
-        """Collect a frame; decode once this loop turn has delivered all it had."""
-        self._intake.on_frame(frame, recv_ns)
-        if not self._flush_due:
-            self._flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def on_state(self, state: FeedState, detail: str) -> None:
-        """Record a change of the feed's state: in the data, the counters and the log."""
-        cell = self._counters[0]
-        was = FeedState(int(cell["feed_state"]))
-        if was <= FeedState.CONNECTING and state is FeedState.LIVE:
-            cell["connects"] += 1
-        if was > FeedState.CONNECTING and state <= FeedState.CONNECTING:  # STALE is no disconnect
-            cell["disconnects"] += 1
-        cell["feed_state"] = state
-        self._intake.control(ControlOp.FEED_STATE, self._clock.now_ns(), int(state))
-        self._log.write(
-            "info" if state >= FeedState.CONNECTING else "warning",
-            "feed",
-            state=state.name,
-            detail=detail,
-        )
-
-    # Loop -----------------------------------------------------------------------------------
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        self._intake.flush()
-        if self._lossless and not self._paused and self._backlog_share() > 0.5:
-            self._paused = True
-            self._source.pause()
-            asyncio.get_running_loop().call_later(PACE_POLL_S, self._resume_when_drained)
-
-    def _backlog_share(self) -> float:
-        return max(1 - writer.free_slots / writer.ring.capacity for writer in self._writers)
-
-    def _resume_when_drained(self) -> None:
-        if self._backlog_share() > 1 / (2 * PACE_RESUME_SHARE):
-            asyncio.get_running_loop().call_later(PACE_POLL_S, self._resume_when_drained)
-            return
-        self._paused = False
-        self._source.resume()
-
-    def _heartbeat(self) -> None:
-        cell = self._counters[0]
-        cell["heartbeat_ns"] = self._clock.now_ns()
-        rejected = int(cell["rejected"].sum())
-        if rejected != self._rejected_seen:
-            samples = {
-                reason.name: sample[:200].decode("utf-8", "replace")
-                for reason, sample in self._intake.decoder.samples.items()
-            }
-            if self._log.write("warning", "messages rejected", total=rejected, samples=samples):
-                self._rejected_seen = rejected
-        asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
-
-    async def run(self) -> None:
-        """Read the feed until SIGTERM."""
-        cell = self._counters[0]
-        cell["pid"], cell["started_ns"] = os.getpid(), self._clock.now_ns()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._source.stop)
-        self._heartbeat()
-        await self._source.run(self)
-
-
-def build(run: RunDir, config: Config, doorbells: list[int]) -> IngestProcess:
+def build(run: RunDir, config: Config, doorbells: list[int], clock: Clock) -> IngestProcess:
     """Open the shared memory and put the process together."""
-    credentials = load_credentials(config)
-    clock, feed = SystemClock(), config.feed
+    feed, log = config.feed, Log("ingest", clock)
     counters = run.open_counters("ingest", 0, writable=True)
     symbols = SymbolTable(
         segment.open_writable(run.symbols_file).memory, shard_rule(config.engine.shards)
@@ -141,6 +47,79 @@ def build(run: RunDir, config: Config, doorbells: list[int]) -> IngestProcess:
         RingWriter(segment.open_writable(run.ring_file(shard)).memory, doorbell)
         for shard, doorbell in enumerate(doorbells)
     ]
+    recorder = _recorder(run.data_dir(config), config, clock) if feed.record == "on" else None
+    intake = Intake(
+        symbols,
+        writers,
+        counters,
+        protocol=feed.protocol,
+        horizon_s=HORIZON_S,
+        backlog_bytes=feed.backlog_bytes,
+        recorder=recorder,
+    )
+    make = {"v2": _v2, "v3": _v3}[feed.protocol]
+    source, rest, fetch_reference, fetch_bars = make(
+        config, load_credentials(config), run.data_dir(config), clock
+    )
+    process = IngestProcess(
+        source,
+        intake,
+        writers,
+        counters,
+        feed,
+        clock,
+        log,
+        lossless=config.engine.pace == "lossless",
+        recorder=recorder,
+    )
+    gaps: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
+    gaps.set(zmq.RCVHWM, GAPS_WAITING_MAX)
+    gaps.set(zmq.LINGER, 0)
+    gaps.bind(run.gaps_endpoint)
+    process.rest_data = RestData(
+        feed,
+        rest,
+        fetch_reference,
+        fetch_bars,
+        intake,
+        symbols,
+        counters,
+        run.data_dir(config) / "reference",
+        gaps,
+        clock,
+        log,
+        process.wake,
+    )
+    return process
+
+
+def _recorder(folder: Path, config: Config, clock: Clock) -> Recorder:
+    now_ns = clock.now_ns()
+    moment = datetime.fromtimestamp(now_ns / 1e9, UTC)
+    about: dict[str, Any] = {
+        "protocol": config.feed.protocol,
+        "horizon_s": HORIZON_S,
+        "backlog_bytes": config.feed.backlog_bytes,
+        "shards": config.engine.shards,
+        "symbols_max": config.engine.symbols_max,
+    }
+    day, name = f"{moment:%Y-%m-%d}", f"{moment:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
+    return Recorder(folder / "recordings" / day, name, about, now_ns)
+
+
+def _v2(config: Config, credentials: Credentials, _folder: Path, clock: Clock) -> Feed:
+    feed = config.feed
+    rest = RestV2(
+        RestSettings(
+            url=feed.url,
+            consumer_id=credentials.consumer_id,
+            consumer_secret=credentials.consumer_secret,
+            timeout_s=feed.connect_timeout_ms / 1_000,
+            interval_s=feed.rest_interval_ms / 1_000,
+            token_margin_s=feed.token_margin_ms / 1_000,
+        ),
+        clock,
+    )
     settings = FeedSettings(
         url=feed.url,
         stream_url=feed.stream_url,
@@ -150,16 +129,38 @@ def build(run: RunDir, config: Config, doorbells: list[int]) -> IngestProcess:
         reconnect_base_ms=feed.reconnect_base_ms,
         reconnect_cap_ms=feed.reconnect_cap_ms,
         connect_timeout_ms=feed.connect_timeout_ms,
+        token_margin_ms=feed.token_margin_ms,
     )
-    source = SsiV2Source(settings, clock, random.Random())
-    return IngestProcess(
-        source,
-        Intake(symbols, writers, counters),
-        writers,
-        counters,
-        clock,
-        Log("ingest", clock),
-        lossless=config.engine.pace == "lossless",
+    return (
+        SsiV2Source(settings, clock, random.Random(), rest),
+        rest,
+        lambda http, _today: reference.fetch_v2(rest, http),
+        lambda http: backfill.bars_v2(rest, http),
+    )
+
+
+def _v3(config: Config, credentials: Credentials, folder: Path, clock: Clock) -> Feed:
+    feed = config.feed
+    settings = V3Settings(
+        url=feed.v3_url,
+        stream_url=feed.v3_stream_url,
+        consumer_id=credentials.consumer_id,
+        consumer_secret=credentials.consumer_secret,
+        otp=credentials.otp,
+        token_file=folder / "tokens" / "v3.json",
+        topics=tuple(feed.v3_topics),
+        reconnect_base_ms=feed.reconnect_base_ms,
+        reconnect_cap_ms=feed.reconnect_cap_ms,
+        connect_timeout_ms=feed.connect_timeout_ms,
+        token_margin_ms=feed.token_margin_ms,
+        rest_interval_ms=feed.rest_interval_ms,
+    )
+    rest = RestV3(settings.rest(), clock)
+    return (
+        SsiV3Source(settings, clock, random.Random(), rest),
+        rest,
+        lambda http, today: reference.fetch_v3(rest, http, today),
+        lambda http: backfill.bars_v3(rest, http),
     )
 
 
@@ -173,7 +174,7 @@ def main() -> None:
     die_with_parent(args.parent)
     run = RunDir(args.run_dir)
     doorbells = [int(fd) for fd in args.doorbells.split(",")]
-    process = build(run, run.read_config(), doorbells)
+    process = build(run, run.read_config(), doorbells, SystemClock())
     uvloop.run(process.run())
 
 

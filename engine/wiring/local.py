@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.decode.symbols import SymbolTable, format_symbols, symbols_bytes
+from engine.feed.recording import Recorder
 from engine.ring.layout import format_ring, ring_bytes
 from engine.ring.reader import RingReader
 from engine.ring.writer import RingWriter
@@ -18,7 +19,7 @@ from engine.schema.channels import Channel
 from engine.schema.counters import INGEST_COUNTERS
 from engine.schema.slots import SLOT, rows_over
 from engine.shard.fold import Fold
-from engine.wiring.intake import Intake
+from engine.wiring.intake import BACKLOG_BYTES, Intake
 from engine.wiring.shard_map import shard_rule
 
 Sections = list[tuple[Channel, NDArray[np.void]]]
@@ -57,6 +58,8 @@ class LocalTape:
         As in the configuration; `batch_slots` is the most a step folds at once.
     hash_deltas
         Keep the running hash of all deltas for `digest`.
+    protocol, horizon_s, backlog_bytes, recorder
+        As `Intake` takes them.
     """
 
     def __init__(
@@ -68,20 +71,43 @@ class LocalTape:
         batch_slots: int = 4_096,
         side_precedence: Iterable[str] = ("EXCHANGE", "QUOTE", "TICK"),
         hash_deltas: bool = True,
+        protocol: str = "v2",
+        horizon_s: int | None = None,
+        backlog_bytes: int = BACKLOG_BYTES,
+        recorder: Recorder | None = None,
     ) -> None:
-        table = np.zeros(symbols_bytes(symbols_max), np.uint8)
-        format_symbols(table, symbols_max)
-        self.symbols = SymbolTable(table, shard_rule(shards))
+        self._table = np.zeros(symbols_bytes(symbols_max), np.uint8)
+        format_symbols(self._table, symbols_max)
         self.counters = np.zeros(1, INGEST_COUNTERS)
         rings = [np.zeros(ring_bytes(ring_slots), np.uint8) for _ in range(shards)]
         for ring in rings:
             format_ring(ring, ring_slots, created_ns=0)
         writers = [RingWriter(ring, None) for ring in rings]
-        self.intake = Intake(self.symbols, writers, self.counters)
+
+        def intake() -> tuple[SymbolTable, Intake]:
+            symbols = SymbolTable(self._table, shard_rule(shards))
+            return symbols, Intake(
+                symbols,
+                writers,
+                self.counters,
+                protocol=protocol,
+                horizon_s=horizon_s,
+                backlog_bytes=backlog_bytes,
+                recorder=self.recorder,
+            )
+
+        self.recorder = recorder
+        self._new_intake = intake
+        self.symbols, self.intake = intake()
         self.shards = [
             LocalShard(ring, symbols_max, batch_slots, side_precedence, hash_deltas)
             for ring in rings
         ]
+
+    def restart_intake(self) -> None:
+        """Go on as a restarted ingest does: the same table, every symbol introduced anew."""
+        self.intake.flush()
+        self.symbols, self.intake = self._new_intake()
 
     def play(self, frames: Iterable[tuple[int, bytes]], flush_every: int = 64) -> None:
         """Run ``(recv_ns, frame)`` pairs through everything, keeping state and digest only."""

@@ -32,12 +32,15 @@ from engine.rundir import RunDir
 from engine.schema.segments import RING_HEADER
 from engine.schema.slots import SLOT, rows_over
 from engine.shard.fold import Fold
+from engine.wiring.accounts import Accounts
 
 BATCH_SLOTS = 4_096
 FLUSH_BYTES = 128 * 1024  # a full frame leaves at once; a smaller one when the ring is empty
 LOSSLESS_SLEEP_MS = 1  # how long a paced shard waits for its gateways before it looks again
 RESTART_JUMP = 1_000  # bus frames a killed shard may have sent after its last counter update;
 #                       a jump in frame_seq makes every gateway ask for a snapshot
+GAPS_WAITING_MAX = 10_000  # questions to an ingest that is away
+CLOSE_LIMIT_NS = 1_000_000_000  # for what the ring still holds at a stop
 LIVE_GATEWAY_NS = 2_000_000_000
 LOSSLESS_FRAMES_MAX = 64  # bus frames a gateway may be behind in a paced run
 
@@ -55,9 +58,11 @@ class ShardAgent:
         gateways: Sequence[NDArray[np.void]],
         clock: Clock,
         log: Log,
+        accounts: Accounts,
         *,
         lossless: bool,
     ) -> None:
+        self._accounts = accounts
         self._shard = shard
         self._reader = reader
         self._fold = fold
@@ -82,6 +87,8 @@ class ShardAgent:
             self._fold_batch(count)
         if count == 0 or self._publisher.pending_bytes >= FLUSH_BYTES:
             self._flush()
+        if count == 0:
+            self._accounts.when_idle(self._clock.now_ns())
         answered = self._publisher.serve(self._fold.latest)
         self._cell["snapshots"] += answered
         return count + answered
@@ -104,6 +111,7 @@ class ShardAgent:
         for channel, rows in sections:
             self._publisher.add(channel, rows)
             cell["bus_rows"] += len(rows)
+        self._accounts.take(sections)
         cell["publish_ns"] += self._clock.now_ns() - kernel_ns
         if self._reader.lapped_slots != self._lapped_seen:
             lost = self._reader.lapped_slots - self._lapped_seen
@@ -126,6 +134,19 @@ class ShardAgent:
         cell["matches"], cell["repeats"] = counts.matches, counts.repeats
         cell["corrections"], cell["baselines"] = counts.corrections, counts.baselines
         cell["missed_volume_shares"] = counts.missed_volume_shares
+        cell["late"] = counts.late
+        cell["gaps"], cell["gaps_open"] = self._accounts.gap_counts
+
+    def close(self) -> None:
+        """Fold what is left, leave the certificate and the digest that a replay must end on."""
+        deadline_ns = self._clock.now_ns() + CLOSE_LIMIT_NS
+        while self._reader.lag_slots and self._clock.now_ns() < deadline_ns:
+            self.do_work()
+        self._flush()
+        self._accounts.write(self._clock.now_ns())
+        self._log.write(
+            "info", "stopped", slots=self._fold.counts.slots, digest=self._fold.digest()
+        )
 
     def _gateways_lag(self) -> int:
         """Return how many bus frames the slowest live gateway is behind."""
@@ -173,6 +194,20 @@ def build(
     )
     fold.warm()
     gateways = [run_dir.open_counters("gateway", index) for index in range(config.gateway.count)]
+    gaps: zmq.Socket[bytes] = context.socket(zmq.PUSH)
+    gaps.set(zmq.SNDHWM, GAPS_WAITING_MAX)
+    gaps.set(zmq.LINGER, 0)
+    gaps.connect(run_dir.gaps_endpoint)
+    accounts = Accounts(
+        fold,
+        shard,
+        config.engine.shards,
+        run_dir.data_dir(config),
+        gaps,
+        run_dir.open_counters("ingest", 0),
+        log,
+        clock.now_ns(),
+    )
     return ShardAgent(
         shard,
         reader,
@@ -182,6 +217,7 @@ def build(
         gateways,
         clock,
         log,
+        accounts,
         lossless=config.engine.pace == "lossless",
     )
 
@@ -202,6 +238,7 @@ def main() -> None:
         agent = build(run_dir, config, args.index, args.doorbell, context)
         roles = 1 + config.engine.shards + config.gateway.count
         run(agent, choose_idle(config.engine.wait, roles, os.cpu_count() or 1), stop)
+        agent.close()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from engine.market.sessions import ict_second, phase_at
 from engine.schema.codes import FeedState, Venue
 
 VENUES_SHOWN = (Venue.HOSE, Venue.HNX, Venue.UPCOM, Venue.DERIVATIVES)
+HEALTHY = {"LIVE": "OK", "CLOSED": "CLOSED"}  # nothing is expected outside trading hours
 SILENT_NS = 2_000_000_000  # a process whose loop has not turned for this long is stalled
 
 
@@ -63,25 +64,27 @@ class StatusLine:
         shards, gateways = self._sources.shards, self._sources.gateways
         lapped = _sum(shards, "lapped_slots")
         problems = [*troubles, *self._silent(now_ns)]
-        if rejected:
-            problems.append(f"{rejected} messages rejected")
-        if lapped:
-            problems.append(f"{lapped} slots lost to a full ring")
-        if problems and feed != "LIVE":
+        for count, text in (
+            (rejected, "messages rejected"),
+            (lapped, "slots lost to a full ring"),
+            (int(ingest["lost_frames"]), "frames lost: decoding fell behind"),
+            (int(ingest["record_lost_frames"]), "frames not recorded"),
+        ):
+            if count:
+                problems.append(f"{count} {text}")
+        gaps_open = _sum(shards, "gaps_open")
+        if problems and feed not in HEALTHY:
             problems.append(f"feed {feed}")
         parts = [
-            "OK"
-            if not problems and feed == "LIVE"
-            else f"feed {feed}"
-            if not problems
-            else "PROBLEM: " + "; ".join(problems),
+            "PROBLEM: " + "; ".join(problems) if problems else HEALTHY.get(feed, f"feed {feed}"),
             iso_ict(exch_s)[:19].replace("T", " ") if exch_s else "-",
             session_text(exch_s),
             f"{rate:,.0f} msg/s",
             f"lag {_sum(shards, 'lag_slots')} slots",
             f"{int(ingest['symbols'])} symbols",
             f"{_sum(shards, 'matches'):,} trades",
-            f"{_sum(shards, 'missed_volume_shares'):,} missed",
+            f"{_sum(shards, 'missed_volume_shares'):,} missed"
+            + (f" ({gaps_open} gaps open)" if gaps_open else ""),
             f"{_sum(gateways, 'clients')} clients",
         ]
         return " | ".join(parts)

@@ -47,7 +47,9 @@ class Supervisor:
     companions
         Further children, started first and stopped last: the demo's simulator.
     ingest_module
-        What plays the ingest's part; a bench puts its own frame source here.
+        What plays the ingest's part; a bench puts its own frame source here, a replay its player.
+    ingest_args
+        Further arguments of that module.
     say
         Where lines for a human go.
     """
@@ -58,6 +60,7 @@ class Supervisor:
         *,
         companions: Sequence[ChildSpec] = (),
         ingest_module: str = "engine.wiring.ingest",
+        ingest_args: Sequence[str] = (),
         say: Callable[[str], None] = say_line,
         clock: Clock | None = None,
     ) -> None:
@@ -68,6 +71,7 @@ class Supervisor:
         self.run_dir = RunDir.of(config)
         self._companions = companions
         self._ingest_module = ingest_module
+        self._ingest_args = ingest_args
         self._doorbells: list[int] = []
         self.children: list[Child] = []
         self._stop = asyncio.Event()
@@ -162,6 +166,7 @@ class Supervisor:
                 *common,
                 "--doorbells",
                 ",".join(map(str, self._doorbells)),
+                *self._ingest_args,
             ],
             self._doorbells,
         )
@@ -169,12 +174,13 @@ class Supervisor:
 
     async def _warm_kernels(self) -> None:
         """Compile every kernel once, before anybody needs one; a no-op when the cache is warm."""
-        stamp = CACHE_FOLDER / "warm"
+        protocol = self._config.feed.protocol
+        stamp = CACHE_FOLDER / f"warm-{protocol}"
         if stamp.exists():
             return
         self._say("vntape: compiling kernels (first start of this version only) ...")
         compiler = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "engine.wiring.warm", start_new_session=True
+            sys.executable, "-m", "engine.wiring.warm", protocol, start_new_session=True
         )
         stopped = asyncio.create_task(self._stop.wait())
         ended = asyncio.create_task(compiler.wait())

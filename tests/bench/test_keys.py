@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import bench_decode, bench_path, bench_ring, bench_stages
+from bench import bench_decode, bench_live, bench_path, bench_ring, bench_stages
 
 PLAYERS = {
     "scanner",
@@ -25,6 +25,16 @@ def test_decode() -> None:
         "scanner_bytes_per_s",
         "floor_frames_per_s",
         "reached",
+        "slots_sha256",
+        "v3",
+    }
+    assert set(figures["v3"]) == {
+        "scanner",
+        "oracle",
+        "orjson_lean",
+        "frame_bytes_mean",
+        "ratio_to_orjson_lean",
+        "ratio_to_oracle",
         "slots_sha256",
     }
     for name in PLAYERS:
@@ -93,3 +103,14 @@ def test_path() -> None:
         assert run["seconds"] >= run["decode_to_ring_s"] > 0
         trades.add((run["messages"], run["trades"]))
     assert len(trades) == 1, "both shapes carry the same day"
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_live() -> None:
+    figures = bench_live.run("small")
+    assert set(figures["stage_ns_per_frame"]) == set(bench_live.VARIANTS)
+    assert set(figures["stage_share"]) == set(bench_live.VARIANTS) - {"recording"}
+    assert sum(figures["stage_share"].values()) == pytest.approx(1, abs=0.01)
+    assert figures["frames"] > 10_000
+    assert figures["frames_per_s_per_core"] > 0

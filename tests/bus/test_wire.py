@@ -80,7 +80,7 @@ def corrupted(at, value):
         (corrupted(36, b"\2\0\0\0"), Refusal.LENGTH),  # a section too many
         (corrupted(36, b"\xff\xff\xff\xff"), Refusal.LENGTH),
         (corrupted(36, b"\0\0\0\0"), Refusal.LENGTH),  # bytes that belong to no section
-        (corrupted(40, b"\5\0\0\0"), Refusal.CHANNEL),
+        (corrupted(40, len(CHANNELS).to_bytes(4, "little")), Refusal.CHANNEL),
         (corrupted(40, b"\xff\xff\xff\xff"), Refusal.CHANNEL),
         (corrupted(44, b"\4\0\0\0"), Refusal.LENGTH),  # a row too many
         (corrupted(44, b"\xff\xff\xff\xff"), Refusal.LENGTH),

@@ -39,7 +39,7 @@ def test_a_shard_killed_in_mid_day_ends_on_the_published_figures() -> None:
     with tape("--speed", "2500", "--trades-max", "20000", "--seed", "11") as running:
         running.status(r"^OK .* 2021-07-15 (09|1[0-3]):")
         kill(running, "shard")
-        running.status(r"CLOSED")
+        running.status(r"\| CLOSED \|")
         code, text = verify_day(running.url)
         assert code == 0, text
         assert "701 of 701" in text

@@ -73,7 +73,7 @@ def test_two_shards_and_two_gateways_tell_the_same_day() -> None:
         with tape(*size, *layout) as running:
             urls = [running.url]
             if layout:
-                running.status("CLOSED")
+                running.status(r"\| CLOSED \|")
                 urls = [line.split()[-1] for line in running.lines if "clients connect" in line]
                 assert len(urls) == 2
             for url in urls:

@@ -81,7 +81,7 @@ def test_late_joiners_and_early_ones_see_the_same(tmp_path: Path) -> None:
             return await receive(socket, "snap")
 
     with tape("--speed", "max", *SMALL) as running:
-        running.status("CLOSED")
+        running.status(r"\| CLOSED \|")
         first, second = asyncio.run(latest(running.url)), asyncio.run(latest(running.url))
     assert first == second
     assert first["data"]["volume_shares"] == published_volume("HPG")

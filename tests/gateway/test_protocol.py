@@ -11,6 +11,8 @@ from gateway.protocol import ERRORS_MAX, MESSAGES_PER_SECOND_MAX, Conversation, 
 from gateway.settings import INTERVAL_STEPS_MS
 from gateway.topics import parse
 
+PUBLIC = ["trade", "quote", "book", "stats", "reference", "gaps", "feed"]
+
 LIMITS = Limits(
     topics_max=3, message_bytes_max=1_000, conflate_ms=50, intervals_ms=INTERVAL_STEPS_MS
 )
@@ -115,11 +117,14 @@ ALL, C50, C100 = (Spec("all", 0), Spec("conflate", 50), Spec("conflate", 100))
                         "quote": {"mode": "conflate", "interval_ms": 50},
                         "book": {"mode": "conflate", "interval_ms": 50},
                         "stats": {"mode": "conflate", "interval_ms": 50},
+                        "reference": {"mode": "conflate", "interval_ms": 50},
+                        "gaps": {"mode": "all", "interval_ms": 0},
+                        "feed": {"mode": "all", "interval_ms": 0},
                     },
-                    "keys": 12,
+                    "keys": 3 * len(PUBLIC),
                 }
             },
-            {"*": {1: ALL, 2: C50, 3: C50, 4: C50}},
+            {"*": {1: ALL, 2: C50, 3: C50, 4: C50, 5: C50, 6: ALL, 7: ALL}},
             {"*"},
         ),
         (
@@ -205,7 +210,7 @@ def test_unsub():
 def test_ping_and_list():
     assert say({"op": "ping", "id": 1}, now_ns=77).reply == {"op": "pong", "id": 1, "now_ns": 77}
     listed = say({"op": "list"}, say(sub("trade.FPT", "*")).conversation).reply
-    assert list(listed["channels"]) == ["trade", "quote", "book", "stats"]
+    assert list(listed["channels"]) == PUBLIC
     assert listed["channels"]["trade"]["meaning_vi"] == "khớp lệnh"
     assert listed["topics"]["trade.FPT"] == {"mode": "all", "interval_ms": 0}
     assert listed["symbols"] == ["FPT", "VN30F2108", "VN30F2109"]
@@ -333,7 +338,7 @@ def test_every_error_code_says_whether_to_try_again():
         ("trade.FPT", ["trade"], "FPT", False),
         ("trade.VN30*", ["trade"], "VN30", True),
         ("stats.*", ["stats"], "", True),
-        ("*", ["trade", "quote", "book", "stats"], "", True),
+        ("*", PUBLIC, "", True),
     ],
 )
 def test_topics(text, channels, pattern, wildcard):

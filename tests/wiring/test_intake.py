@@ -1,14 +1,27 @@
 """Frames in, slots on rings: what is counted, what is split, what goes where."""
 
+import datetime as dt
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+from engine.clock import iso_ict
 from engine.decode.frames import FRAME_BYTES_MAX, FrameBatch
-from engine.schema.codes import ControlOp, FeedState, Instrument, Reject, SlotFlag, SlotKind
-from engine.schema.slots import CONTROL, SLOT
+from engine.feed.backfill import Answer, Bar, Gap
+from engine.feed.reference import Reference, ReferenceRow
+from engine.schema.codes import (
+    ControlOp,
+    FeedState,
+    IndexMember,
+    Instrument,
+    Reject,
+    SlotFlag,
+    SlotKind,
+    Venue,
+)
+from engine.schema.slots import BACKFILL, CONTROL, DETAIL_BYTES, REFERENCE, SLOT, SYMBOL
 from engine.wiring import intake as intake_module
 from engine.wiring.intake import Intake
 from engine.wiring.local import LocalTape
@@ -87,28 +100,71 @@ def test_the_caller_s_buffer_may_be_reused_at_once() -> None:
     assert local.intake.flush() == 2
 
 
-def test_a_batch_full_of_frames_is_flushed_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake_module, "BATCH_FRAMES", 4)
+@pytest.mark.parametrize(("limit", "value"), [("BATCH_FRAMES", 4), ("BATCH_BYTES", None)])
+def test_more_than_one_batch_waits_and_keeps_its_order(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int | None
+) -> None:
+    frames = [frame(message("SSI", number)) for number in range(11)]
+    monkeypatch.setattr(intake_module, limit, value or 3 * len(frames[0]))
     local = tape()
-    for number in range(11):
-        local.intake.on_frame(frame(message("SSI", number)), number)
-    before = slots_of(local)
-    assert len(before) == 1 + 8  # two full batches, and the symbol's introduction
-    local.intake.flush()
-    whole = np.concatenate([before, slots_of(local)])
-    assert whole["recv_ns"].tolist() == [0, *range(11)]
+    for number, each in enumerate(frames):
+        local.intake.on_frame(each, number)
+    assert len(slots_of(local)) == 0, "taking does not decode"
+    assert local.intake.flush() == 1 + 11
+    assert slots_of(local)["recv_ns"].tolist() == [0, *range(11)]
     assert int(local.counters[0]["frames"]) == 11
 
 
-def test_a_batch_full_of_bytes_is_flushed_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = frame(message("SSI"))
-    monkeypatch.setattr(intake_module, "BATCH_BYTES", 3 * len(one))
-    local = tape()
-    for number in range(7):
+def test_a_bite_is_bounded_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "BATCH_FRAMES", 4)
+    local, one = tape(), frame(message("SSI"))
+    for number in range(10):
         local.intake.on_frame(one, number)
-    assert len(slots_of(local)) == 1 + 6
+    assert [local.intake.step() for _ in range(4)] == [True, True, False, False]
+    cell = local.counters[0]
+    assert int(cell["backlog_frames"]) == int(cell["backlog_bytes"]) == 0
+    assert int(cell["backlog_bytes_max"]) == 6 * len(one), "what waited after the first bite"
+    assert slots_of(local)["recv_ns"].tolist() == [0, *range(10)]
+
+
+def test_a_flood_of_odd_frames_is_decoded_a_few_at_a_time() -> None:
+    odd = frame(message("SSI").replace("Symbol", "symbol").replace("RType", "Rtype"))
+    local = tape()
+    for number in range(200):
+        local.intake.on_frame(odd, number)
+    bites = 1
+    while local.intake.step():
+        bites += 1
+    assert bites == -(-200 // intake_module.ORACLE_FRAMES_MAX)
+    assert int(local.counters[0]["oracle_frames"]) == 200
+
+
+def test_beyond_the_backlog_frames_are_lost_counted_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = frame(message("SSI"))
+    local = LocalTape(ring_slots=8_192, symbols_max=64, backlog_bytes=3 * len(one))
+    for number in range(5):
+        local.intake.on_frame(one, number)
     local.intake.flush()
-    assert slots_of(local)["recv_ns"].tolist() == [6]
+    local.intake.on_frame(one, 5)
+    local.intake.flush()
+    slots = slots_of(local)
+    assert slots["kind"].tolist() == [
+        SlotKind.SYMBOL,
+        *[SlotKind.STATUS] * 3,
+        SlotKind.SYMBOL,  # the feed itself
+        SlotKind.CONTROL,
+        SlotKind.STATUS,
+    ]
+    told = slots.view(CONTROL)[5]
+    assert (int(told["op"]), int(told["arg0"]), int(told["arg1"])) == (
+        ControlOp.LOST,
+        2,
+        2 * len(one),
+    )
+    assert int(local.counters[0]["lost_frames"]) == 2
+    assert int(local.counters[0]["frames"]) == 6
 
 
 @pytest.mark.jit  # a frame of almost a megabyte
@@ -153,35 +209,77 @@ def test_more_slots_than_the_scratch_holds_are_published_in_parts(
     assert slots["recv_ns"][slots["kind"] == SlotKind.STATUS].tolist() == list(range(40))
 
 
-def test_control_comes_after_what_was_collected_before_it() -> None:
+def test_a_feed_state_comes_after_what_was_collected_before_it_on_every_shard() -> None:
     local = tape(shards=2)
     for code in CODES:
         local.intake.on_frame(frame(message(code)), 1)
-    local.intake.control(ControlOp.FEED_STATE, 2, int(FeedState.DOWN), 9)
+    local.intake.feed_state(FeedState.DOWN, "mất kết nối " + 100 * "ễ", 2)
+    local.intake.on_frame(frame(message("SSI")), 3)
+    local.intake.flush()
+    introduced = 0
     for shard in range(2):
         slots = slots_of(local, shard)
-        assert len(slots) > 1
-        assert SlotKind.CONTROL not in slots["kind"][:-1]
-        last = slots[-1:].view(CONTROL)[0]
-        assert last["kind"] == SlotKind.CONTROL
-        assert last["flags"] & SlotFlag.LAST
-        assert (int(last["op"]), int(last["arg0"]), int(last["arg1"])) == (
-            ControlOp.FEED_STATE,
-            FeedState.DOWN,
-            9,
+        (at,) = np.flatnonzero(slots["kind"] == SlotKind.CONTROL)
+        assert (slots["recv_ns"][: at - 1] == 1).all()
+        assert (slots["recv_ns"][at + 1 :] == 3).all()
+        told = slots.view(CONTROL)[at]
+        assert told["flags"] & SlotFlag.LAST
+        assert (int(told["op"]), int(told["arg0"])) == (ControlOp.FEED_STATE, FeedState.DOWN)
+        assert int(told["recv_ns"]) == 2
+        text = bytes(told["detail"]).decode()
+        assert text.startswith("mất kết nối ễễ")
+        assert len(text.encode()) <= DETAIL_BYTES
+        assert int(told["symbol_id"]) == local.symbols.find(b"FEED")
+        introduced += int((slots.view(SYMBOL)["code"] == b"FEED").sum())
+    assert introduced == 1, "one shard speaks for the feed"
+
+
+def test_reference_data_introduce_symbols_in_order_with_the_stream() -> None:
+    rows = tuple(
+        ReferenceRow(
+            code=code,
+            venue=Venue.HOSE,
+            lot_shares=100,
+            ceiling_e2=2_675_000,
+            floor_e2=2_325_000,
+            reference_e2=2_500_000,
+            listed_shares=1_501_130_137,
+            security_type="ST",
+            name="Công ty cổ phần " + code,
+            indices=IndexMember.VN30,
         )
-        assert int(last["recv_ns"]) == 2
-        assert int(last["symbol_id"]) == 0
-
-
-def test_control_words_do_not_mix() -> None:
+        for code in ("SSI", "BID")
+    )
     local = tape()
-    local.intake.control(ControlOp.GAP, 1, 10, 20)
-    local.intake.control(ControlOp.TIMER, 2)
-    slots = slots_of(local).view(CONTROL)
-    assert slots["op"].tolist() == [ControlOp.GAP, ControlOp.TIMER]
-    assert slots["arg0"].tolist() == [10, 0]
-    assert slots["arg1"].tolist() == [20, 0]
+    local.intake.on_frame(frame(message("SSI")), 1)
+    local.intake.reference(Reference(dt.date(2026, 8, 14), rows), 2)
+    local.intake.flush()
+    slots = slots_of(local)
+    kinds = [SlotKind.SYMBOL, SlotKind.STATUS, SlotKind.REFERENCE, SlotKind.SYMBOL]
+    assert slots["kind"].tolist() == [*kinds, SlotKind.REFERENCE]
+    told = slots.view(REFERENCE)[4]
+    assert bytes(told["name"]).decode() == "Công ty cổ phần BID"
+    assert int(told["indices"]) == IndexMember.VN30
+    assert iso_ict(int(told["exch_s"])) == "2026-08-14T08:00:00+07:00"
+    assert (int(told["ceiling_price_e2"]), int(told["venue"])) == (2_675_000, Venue.HOSE)
+
+
+def test_bars_of_a_gap_count_down_and_nothing_known_is_one_empty_slot() -> None:
+    local = tape()
+    local.intake.on_frame(frame(message("SSI")), 1)
+    local.intake.flush()
+    slots_of(local)
+    gap = Gap(1, "SSI", 3, 1_000, 1_200, 500)
+    bars = tuple(Bar(960 + 60 * i, 10, 12, 9, 11, 700 + i) for i in range(3))
+    local.intake.backfill(Answer(gap, bars), 2)
+    local.intake.backfill(Answer(gap, ()), 3)
+    local.intake.flush()
+    slots = slots_of(local).view(BACKFILL)
+    assert slots["bars_left"].tolist() == [2, 1, 0, 0]
+    assert slots["volume_shares"].tolist() == [700, 701, 702, 0]
+    assert set(slots["gap_no"].tolist()) == {3}
+    assert set(slots["exch_s"].tolist()) == {1_200}
+    assert set(slots["symbol_id"].tolist()) == {1}
 
 
 def test_a_symbol_s_slots_go_to_its_shard_and_only_there() -> None:

@@ -61,6 +61,21 @@ def test_trouble_comes_first(change, words) -> None:
     assert StatusLine(cells).render(NOW_NS, []).startswith(words)
 
 
+def test_a_closed_feed_is_no_problem_and_no_reason_to_look() -> None:
+    cells = sources()
+    cells.ingest["feed_state"] = FeedState.CLOSED
+    assert StatusLine(cells).render(NOW_NS, []).startswith("CLOSED | 2021-07-15 09:30:00")
+    cells.ingest["lost_frames"] = 4
+    text = StatusLine(cells).render(NOW_NS, [])
+    assert text.startswith("PROBLEM: 4 frames lost: decoding fell behind |")
+
+
+def test_gaps_that_wait_for_rest_are_counted() -> None:
+    cells = sources()
+    cells.shards[0]["missed_volume_shares"], cells.shards[0]["gaps_open"] = 12_300, 3
+    assert "| 12,300 missed (3 gaps open) |" in StatusLine(cells).render(NOW_NS, [])
+
+
 def test_a_problem_does_not_hide_a_dead_feed() -> None:
     cells = sources()
     cells.ingest["rejected"][0, Reject.BAD_NUMBER] = 1
