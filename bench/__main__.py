@@ -11,7 +11,15 @@ from typing import Any
 
 from bench.cli import report
 
-BENCHES = ("decode", "ring", "stages", "live", "path", "restart")  # in the order of the path
+BENCHES = (
+    "decode",
+    "ring",
+    "stages",
+    "live",
+    "reconnect",
+    "path",
+    "restart",
+)  # in the order of the path
 
 
 def main() -> int:

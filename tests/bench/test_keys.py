@@ -2,7 +2,14 @@
 
 import pytest
 
-from bench import bench_decode, bench_live, bench_path, bench_ring, bench_stages
+from bench import (
+    bench_decode,
+    bench_live,
+    bench_path,
+    bench_reconnect,
+    bench_ring,
+    bench_stages,
+)
 
 PLAYERS = {
     "scanner",
@@ -114,3 +121,11 @@ def test_live() -> None:
     assert sum(figures["stage_share"].values()) == pytest.approx(1, abs=0.01)
     assert figures["frames"] > 10_000
     assert figures["frames_per_s_per_core"] > 0
+
+
+def test_reconnect() -> None:
+    figures = bench_reconnect.run("small")
+    assert set(figures) == {"drop_to_live_ms", "half_open_noticed_s", "reconnect_base_ms"}
+    assert 0 < figures["drop_to_live_ms"]["median"] <= figures["drop_to_live_ms"]["worst"]
+    noticed = figures["half_open_noticed_s"]
+    assert noticed["worst"] > noticed["negotiated_timeout_s"] / 2, "a keep-alive was due by then"
