@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from engine import config as configuration
-from engine.config import ENV_CONSUMER_ID, ENV_CONSUMER_SECRET
+from engine.config import ENV_CONSUMER_ID, ENV_CONSUMER_SECRET, ENV_OTP
 from engine.errors import ConfigError
 from engine.process import EX_CONFIG
 from engine.rundir import RunDir
@@ -25,6 +25,7 @@ SIMULATOR_ID = (
     "0123456789abcdef0123456789abcdef"  # the simulator's own key, worth nothing elsewhere
 )
 SIMULATOR_SECRET = "fedcba9876543210fedcba9876543210"  # noqa: S105
+SIMULATOR_OTP = "000000"  # it takes any
 ORIGIN_FILE = "day-began-ns"  # beside the shared memory: it must not outlive this run
 BAR_COMPLETE_MS = 65_000  # of market time: a minute, and a little
 FIRST_MOMENT = "08:59:45"  # a quarter of a minute before the bell: something happens at once
@@ -108,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     port = free_port()
     os.environ[ENV_CONSUMER_ID], os.environ[ENV_CONSUMER_SECRET] = SIMULATOR_ID, SIMULATOR_SECRET
+    os.environ[ENV_OTP] = SIMULATOR_OTP
     overrides = [
         f"feed.protocol={args.protocol}",
         f"feed.url=http://127.0.0.1:{port}/",

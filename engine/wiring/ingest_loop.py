@@ -19,7 +19,7 @@ from engine.config import FeedConfig
 from engine.feed.health import FeedHealth
 from engine.feed.recording import Recorder
 from engine.feed.source import Source
-from engine.log import Log
+from engine.log import Level, Log
 from engine.ring.writer import RingWriter
 from engine.schema.codes import FeedState
 from engine.wiring.intake import Intake
@@ -65,6 +65,7 @@ class IngestProcess:
         self._messages_seen = 0
         self._last_data_ns = 0
         self._detail = ""
+        self._stopping = False
 
     # Sink -----------------------------------------------------------------------------------
 
@@ -83,12 +84,11 @@ class IngestProcess:
             cell["disconnects"] += 1
         cell["link_state"] = state
         self._health.link(state, detail)
-        self._log.write(
-            "info" if state >= FeedState.CONNECTING else "warning",
-            "link",
-            state=state.name,
-            detail=detail,
-        )
+        if state is FeedState.CONNECTING:  # a line of its own, so that it never hides a reason
+            self._log.write("info", "link connecting", detail=detail)
+        else:
+            level: Level = "info" if state >= FeedState.CONNECTING else "warning"
+            self._log.write(level, "link", state=state.name, detail=detail)
         self._judge()
 
     def wake(self) -> None:
@@ -121,6 +121,8 @@ class IngestProcess:
 
     def _judge(self) -> None:
         """Tell the tape when the feed's state has changed, whoever changed it."""
+        if self._stopping:  # that we leave is no outage of the feed
+            return
         cell = self._counters[0]
         now_ns = self._clock.now_ns()
         if cell["messages"] != self._messages_seen:
@@ -173,11 +175,16 @@ class IngestProcess:
         ):
             self._lost_seen = lost
 
+    def stop(self) -> None:
+        """Make `run` close the connection and return."""
+        self._stopping = True
+        self._source.stop()
+
     async def run(self) -> None:
         """Read the feed until SIGTERM."""
         cell = self._counters[0]
         cell["pid"], cell["started_ns"] = os.getpid(), self._clock.now_ns()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._source.stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stop)
         self._heartbeat()
         beside = asyncio.create_task(self.rest_data.run()) if self.rest_data else None
         reading = asyncio.create_task(self._source.run(self))

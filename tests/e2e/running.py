@@ -93,22 +93,14 @@ class Process:
         return self.wait()
 
 
-class Tape(Process):
-    """A running demo: simulator, engine and gateway, in a run directory of its own."""
+class Engine(Process):
+    """A running instance: anything that ends up in a supervisor."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.run_dir = folder / "vntape-demo"
-        super().__init__(
-            [
-                "-m",
-                "tools.demo",
-                "--set",
-                f"run.dir={folder}",
-                "--set",
-                "gateway.port=0",
-                *arguments,
-            ]
-        )
+    def __init__(
+        self, argv: list[str], run_dir: Path, environ: dict[str, str] | None = None
+    ) -> None:
+        self.run_dir = run_dir
+        super().__init__(argv, environ)
 
     @property
     def url(self) -> str:
@@ -130,6 +122,24 @@ class Tape(Process):
             )
 
         return wait_for(f"a status like {pattern!r}", probe)
+
+
+class Tape(Engine):
+    """A running demo: simulator, engine and gateway, in a run directory of its own."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        super().__init__(
+            [
+                "-m",
+                "tools.demo",
+                "--set",
+                f"run.dir={folder}",
+                "--set",
+                "gateway.port=0",
+                *arguments,
+            ],
+            folder / "vntape-demo",
+        )
 
 
 @contextmanager
