@@ -18,14 +18,12 @@ Time is processor time of this process, so a slow sender or a busy machine moves
 """
 
 import asyncio
-import contextlib
 import http.client
 import random
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +34,7 @@ import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from bench.cli import Size, main
+from bench.simulated import simulator
 from engine.clock import SystemClock
 from engine.decode.decoder import Decoder
 from engine.decode.frames import FrameBatch
@@ -54,7 +53,6 @@ TRADES = {"small": 2_000, "full": 60_000}
 CHANNELS = "X-QUOTE:ALL,X-TRADE:ALL,R:ALL,MI:ALL,F:ALL"
 HUB = "FcMarketDataV2Hub"
 QUIET_S = 1.0  # the day is over when nothing came for so long
-START_LIMIT_S = 180.0
 SYMBOLS_MAX = 4_096
 RING_SLOTS = 65_536
 
@@ -72,27 +70,6 @@ class Meter:
         while self.bytes == 0 or self.bytes != seen:
             seen = self.bytes
             await asyncio.sleep(QUIET_S)
-
-
-@contextlib.contextmanager
-def simulator(trades: int) -> Iterator[int]:
-    """Run the simulator with the day prepared; yield its port."""
-    with tempfile.TemporaryDirectory(prefix="vntape-bench-") as folder:
-        port_file = Path(folder) / "port"
-        argv = ["-m", "tools.simulator", "--prerender", "--speed", "max", "--no-snapshot"]
-        argv += ["--trades-max", str(trades), "--messages-per-frame", "1"]
-        argv += ["--port-file", str(port_file), "--keepalive-s", "3600"]
-        process = subprocess.Popen([sys.executable, *argv], stderr=subprocess.DEVNULL)
-        try:
-            deadline = time.monotonic() + START_LIMIT_S
-            while not port_file.exists():
-                assert process.poll() is None, "the simulator has died"
-                assert time.monotonic() < deadline, "the simulator did not start"
-                time.sleep(0.05)
-            yield int(port_file.read_text(encoding="ascii"))
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def negotiate(port: int) -> tuple[dict[str, str], str]:
@@ -256,7 +233,9 @@ VARIANTS = ("socket", "parsing", "link", "intake", "decode", "ring", "recording"
 def measure(name: str, trades: int) -> dict[str, Any]:
     """Play the day into one variant. Return frames, bytes and processor seconds."""
     meter, recorder = Meter(), None
-    with simulator(trades) as port, tempfile.TemporaryDirectory() as folder:
+    flat_out = ("--prerender", "--speed", "max", "--no-snapshot", "--messages-per-frame", "1")
+    day = ("--trades-max", str(trades), "--keepalive-s", "3600")
+    with simulator(*flat_out, *day) as port, tempfile.TemporaryDirectory() as folder:
         reading: Callable[[], Awaitable[None]]
         if name == "socket":
             reading = lambda: read_socket(port, meter)  # noqa: E731

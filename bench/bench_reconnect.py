@@ -1,7 +1,7 @@
 """How long the feed is away: from a dropped connection to live again, and until silence is noticed.
 
-The production source with its default settings against the simulator of SSI's server in the same
-process, on real sockets. The delay before the first attempt is random, up to
+The production source with its default settings against the simulator of SSI's server, which drops
+and silences it by script. The delay before the first attempt is random, up to
 `feed.reconnect_base_ms`; a real server adds its own time to every step of the handshake.
 
     python -m bench.bench_reconnect [--small] [--json PATH]
@@ -11,110 +11,117 @@ import asyncio
 import random
 import statistics
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from bench.cli import Size, main
+from bench.simulated import simulator
 from engine.clock import SystemClock
 from engine.feed.ssi_v2 import FeedSettings, SsiV2Source
 from engine.schema.codes import FeedState
-from tools.simulator.player import Pace
-from tools.simulator.server import Options, Simulator
 
 SEED = 20210715
-ROUNDS: dict[Size, tuple[int, int]] = {"small": (3, 1), "full": (60, 5)}
-KEEPALIVE_S = {"small": 0.5, "full": 2.0}  # the server announces twice this as its timeout
-LIVED_S = {"small": 0.1, "full": 1.0}  # how long a connection lasts before it is dropped
+FIRST_S = 9 * 3_600 + 30 * 60  # market time of the first fault; the day runs at its own speed
+DROPS: dict[Size, int] = {"small": 3, "full": 40}
+HALF_OPENS: dict[Size, int] = {"small": 1, "full": 5}
+APART_S = {"drop": 2, "half-open": 12}
+KEEPALIVE_S = 2.0  # the server announces twice this as its timeout
 
 
 class Watch:
-    """A sink that knows when the state changed."""
+    """A sink that knows how long the feed was away, and how long silence went unnoticed."""
 
-    def __init__(self) -> None:
-        self.moments: list[tuple[FeedState, float]] = []
-        self._changed = asyncio.Event()
+    def __init__(self, rounds: int) -> None:
+        self.away_s: list[float] = []
+        self.noticed_s: list[float] = []
+        self.done = asyncio.Event()
+        self._rounds = rounds
+        self._down_s = 0.0
+        self._heard_s = 0.0
 
-    def on_frame(self, frame: bytes | memoryview, recv_ns: int) -> None:
-        """Take no notice."""
+    def on_frame(self, frame: bytes | memoryview, recv_ns: int) -> None:  # noqa: ARG002
+        """Note that the line is alive."""
+        self._heard_s = time.perf_counter()
 
     def on_state(self, state: FeedState, detail: str) -> None:  # noqa: ARG002
-        """Note the moment."""
-        self.moments.append((state, time.perf_counter()))
-        self._changed.set()
-
-    async def next(self, state: FeedState, since: int) -> float:
-        """Return when a state was reached after the first `since` moments, now or later."""
-        while True:
-            for known, moment in self.moments[since:]:
-                if known is state:
-                    return moment
-            self._changed.clear()
-            await self._changed.wait()
+        """Note when the link went, and when it is back."""
+        now_s = time.perf_counter()
+        if state is FeedState.DOWN and not self._down_s:
+            self._down_s = now_s
+            self.noticed_s.append(now_s - self._heard_s)
+        elif state is FeedState.LIVE and self._down_s:
+            self.away_s.append(now_s - self._down_s)
+            self._down_s = 0.0
+            if len(self.away_s) == self._rounds:
+                self.done.set()
 
 
-async def measure(size: Size) -> dict[str, Any]:
-    """Drop and silence connections; return the times."""
-    drops, silences = ROUNDS[size]
-    simulator = Simulator(
-        [], Pace(1.0, 0, None), SystemClock(), Options(keepalive_s=KEEPALIVE_S[size])
+def script(what: str, rounds: int) -> str:
+    """Return a fault script with `rounds` faults of one kind."""
+    moments = [FIRST_S + 5 + APART_S[what] * i for i in range(rounds)]
+    tail = " 1s" if what == "half-open" else ""
+    return "\n".join(
+        f"{at // 3_600:02}:{at // 60 % 60:02}:{at % 60:02} {what}{tail}" for at in moments
     )
-    await simulator.start()
-    url = f"http://127.0.0.1:{simulator.port}/"
+
+
+async def watch(port: int, rounds: int) -> Watch:
+    """Keep the production source connected through all faults."""
+    url = f"http://127.0.0.1:{port}/"
     settings = FeedSettings(
         url=url,
         stream_url=url,
         consumer_id="bench",
         consumer_secret="bench",  # noqa: S106 - the simulator takes any
     )
-    watch = Watch()
+    sink = Watch(rounds)
     source = SsiV2Source(settings, SystemClock(), random.Random(SEED))
-    running = asyncio.create_task(source.run(watch))
-    await watch.next(FeedState.LIVE, 0)
-    away_s, noticed_s = [], []
-    for _ in range(drops):
-        await asyncio.sleep(LIVED_S[size])
-        since, began = len(watch.moments), time.perf_counter()
-        for connection in list(simulator.connections):
-            connection.abort()
-        away_s.append(await watch.next(FeedState.LIVE, since) - began)
-    for _ in range(silences):
-        await asyncio.sleep(LIVED_S[size])
-        since = len(watch.moments)
-        simulator.faults.silent, began = True, time.perf_counter()
-        noticed_s.append(await watch.next(FeedState.DOWN, since) - began)
-        simulator.faults.silent = False
-        await watch.next(FeedState.LIVE, since)
+    running = asyncio.create_task(source.run(sink))
+    await sink.done.wait()
     source.stop()
     await running
-    await simulator.stop()
-    return {
-        "drop_to_live_ms": {
-            "rounds": drops,
-            "median": round(1_000 * statistics.median(away_s), 1),
-            "worst": round(1_000 * max(away_s), 1),
-        },
-        "half_open_noticed_s": {
-            "rounds": silences,
-            "negotiated_timeout_s": 2 * KEEPALIVE_S[size],
-            "median": round(statistics.median(noticed_s), 3),
-            "worst": round(max(noticed_s), 3),
-        },
-        "reconnect_base_ms": settings.reconnect_base_ms,
-    }
+    return sink
+
+
+def measure(what: str, rounds: int) -> Watch:
+    """Run one kind of fault."""
+    with tempfile.TemporaryDirectory(prefix="vntape-bench-") as folder:
+        faults = Path(folder) / "bench.faults"
+        faults.write_text(script(what, rounds), encoding="ascii")
+        day = ("--trades-max", "2000", "--start", "09:30", "--keepalive-s", str(KEEPALIVE_S))
+        with simulator(*day, "--faults", str(faults)) as port:
+            return uvloop.run(watch(port, rounds))
 
 
 def run(size: Size = "full") -> dict[str, Any]:
-    """Measure both.
+    """Measure both kinds.
 
     Returns
     -------
     dict
-        ``drop_to_live_ms`` with backoff as it grows while drops come this fast;
-        ``half_open_noticed_s`` from the last byte sent, with the timeout that was negotiated.
+        ``drop_to_live_ms``: from the noticed drop to live again, with the backoff as it grows when
+        drops come every two seconds. ``half_open_noticed_s``: from the last frame to the link
+        being given up, with the timeout that was negotiated.
     """
-    return uvloop.run(measure(size))
+    drops = measure("drop", DROPS[size]).away_s
+    silences = measure("half-open", HALF_OPENS[size]).noticed_s[: HALF_OPENS[size]]  # not our stop
+    return {
+        "drop_to_live_ms": {
+            "rounds": len(drops),
+            "median": round(1_000 * statistics.median(drops), 1),
+            "worst": round(1_000 * max(drops), 1),
+        },
+        "half_open_noticed_s": {
+            "rounds": len(silences),
+            "negotiated_timeout_s": 2 * KEEPALIVE_S,
+            "median": round(statistics.median(silences), 3),
+            "worst": round(max(silences), 3),
+        },
+    }
 
 
 if __name__ == "__main__":

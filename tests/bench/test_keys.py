@@ -123,9 +123,10 @@ def test_live() -> None:
     assert figures["frames_per_s_per_core"] > 0
 
 
+@pytest.mark.e2e
 def test_reconnect() -> None:
     figures = bench_reconnect.run("small")
-    assert set(figures) == {"drop_to_live_ms", "half_open_noticed_s", "reconnect_base_ms"}
+    assert set(figures) == {"drop_to_live_ms", "half_open_noticed_s"}
     assert 0 < figures["drop_to_live_ms"]["median"] <= figures["drop_to_live_ms"]["worst"]
     noticed = figures["half_open_noticed_s"]
     assert noticed["worst"] > noticed["negotiated_timeout_s"] / 2, "a keep-alive was due by then"
