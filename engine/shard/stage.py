@@ -14,7 +14,7 @@ out     rows of the stage's channel, shape (out_capacity,), room for `rows_per_s
         slot of the largest batch; the kernel fills [0, count)
 
 It may not allocate, raise, read a clock, or depend on where a batch was cut. At most one out row
-per symbol and group, except on channels that carry every event (trade, gaps).
+per symbol and group, except on channels that carry every event (trade, gaps, feed).
 """
 
 from collections.abc import Callable

@@ -12,15 +12,32 @@ from engine import config
 from engine.__main__ import build_parser
 from engine.ring.layout import ring_bytes
 from engine.schema.channels import CHANNELS
-from engine.schema.codes import DeltaFlag, FeedState, Phase, Side, SideRule
+from engine.schema.codes import (
+    DeltaFlag,
+    FeedState,
+    GapCause,
+    GapOutcome,
+    GapState,
+    IndexMember,
+    Phase,
+    Side,
+    SideRule,
+    Venue,
+)
+from engine.schema.counters import COUNTER_LAYOUTS
 from engine.schema.slots import SLOT
+from engine.wiring.status import Sources, StatusLine
 from gateway.directory import Directory
 from gateway.encode import Codec
 from gateway.errors import RETRY, ErrorCode
+from gateway.status import feed
 from tests.house.sources import ROOT, text_files
+from tools.simulator import __main__ as simulator
+from tools.simulator import faults
 
 CLIENT, OPERATOR = "docs/client-protocol.md", "docs/operations.md"
-PAGES = ("README.md", "ARCHITECTURE.md", CLIENT, OPERATOR)
+SIMULATOR = "docs/simulator.md"
+PAGES = ("README.md", "ARCHITECTURE.md", CLIENT, OPERATOR, SIMULATOR)
 EXAMPLE = ROOT / "vntape.example.toml"
 PUBLIC = [channel for channel in CHANNELS if channel.public]
 KEYS = {
@@ -81,15 +98,70 @@ def test_every_error_code_is_described(code):
     assert line[0].endswith(f"| `{RETRY[code]}` |")
 
 
-@pytest.mark.parametrize("kind", [Phase, Side, SideRule, DeltaFlag], ids=lambda kind: kind.__name__)
+# No row has these: a flag that is not there is not written, and a row of a gap has a state.
+NEVER_SEEN = {DeltaFlag: {"NONE"}, IndexMember: {"NONE"}, GapState: {"NONE"}}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Phase, Side, SideRule, DeltaFlag, Venue, GapCause, GapState, GapOutcome, IndexMember],
+    ids=lambda kind: kind.__name__,
+)
 def test_every_word_a_client_can_meet_is_explained(kind):
-    missing = [word.name for word in kind if word.name and f"`{word.name}`" not in page(CLIENT)]
-    assert set(missing) <= ({"NONE"} if kind is DeltaFlag else set())
+    words = {word.name for word in kind} - NEVER_SEEN.get(kind, set())
+    assert not {word for word in words if f"`{word}`" not in page(CLIENT)}
+
+
+@pytest.mark.parametrize("kind", [GapCause, GapOutcome], ids=lambda kind: kind.__name__)
+def test_every_cause_and_outcome_of_a_gap_has_a_line(kind):
+    column = {GapCause: "gap_cause", GapOutcome: "gap_outcome"}[kind]
+    table = re.search(rf"^\| `{column}` \| [^|`]+ \|\n(?:\|.*\n)+", page(CLIENT), re.MULTILINE)
+    assert table
+    assert set(re.findall(r"^\| `([A-Z]+)`", table[0], re.MULTILINE)) == {w.name for w in kind}
 
 
 def test_every_state_of_the_feed_is_explained():
-    for state in FeedState:
-        assert f"`{state.name.lower()}`" in page(CLIENT)
+    text = page(CLIENT)
+    small = {feed(None)["state"], *(feed(state)["state"] for state in FeedState)}
+    table = re.findall(r"^\| ((?:`[a-z]+`(?:, )?)+) \|", text, re.MULTILINE)
+    assert small <= {word for cell in table for word in re.findall(r"`(\w+)`", cell)}
+    rows = re.search(r"^\| `feed_state` \|.*$", text, re.MULTILINE)
+    assert rows
+    assert all(f"`{state.name}`" in rows[0] for state in FeedState)
+
+
+def test_every_state_of_the_feed_is_on_the_operators_page():
+    section = page(OPERATOR).split("### The feed\n")[1].split("\n#")[0]
+    cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
+    words = {word for cell in cells for word in re.findall(r"`(\w+)`", cell)}
+    assert {state.name for state in FeedState} <= words
+
+
+# --- the status line -----------------------------------------------------------------------------
+
+COUNTERS_OF_PROBLEMS = [
+    (role, name)
+    for role, layout in COUNTER_LAYOUTS.items()
+    for name in layout.names or ()
+    if name not in ("heartbeat_ns", "feed_state")  # a silence, and no problem by itself
+]
+
+
+@pytest.mark.parametrize(("role", "name"), COUNTERS_OF_PROBLEMS)
+def test_every_problem_of_a_counter_is_explained(role, name):
+    cells = {role_: np.zeros(1, layout) for role_, layout in COUNTER_LAYOUTS.items()}
+    cells["ingest"]["feed_state"] = FeedState.LIVE
+    cells[role][name] = 7
+    line = StatusLine(Sources(cells["ingest"], [cells["shard"]], [cells["gateway"]]))
+    verdict = line.render(0, []).split(" | ")[0]
+    if verdict != "OK":
+        problem = re.fullmatch(r"PROBLEM: \d+ (.+)", verdict)
+        assert problem
+        assert row(page(OPERATOR), f"`N {problem[1]}`")
+
+
+def test_some_counters_are_problems():
+    assert len(re.findall(r"^\| `N ", page(OPERATOR), re.MULTILINE)) >= 4
 
 
 # --- words, keys and files -----------------------------------------------------------------------
@@ -131,13 +203,56 @@ def test_the_pages_use_the_command():
     assert used == {words[0] for words in words_of(build_parser()) if words}
 
 
+def options_of(parser: argparse.ArgumentParser, word: str = "") -> set[tuple[str, str]]:
+    """Return every option of every word, and the names of what stands without one."""
+    found = set()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                found |= options_of(below, f"{word} {name}".strip())
+        elif not isinstance(action, argparse._HelpAction):
+            found.add((word, (action.option_strings or [str(action.metavar)])[0]))
+    return found
+
+
+@pytest.mark.parametrize(("word", "option"), sorted(options_of(build_parser())))
+def test_every_option_of_the_command_is_on_a_page(word, option):
+    text = page("README.md") + page(OPERATOR)
+    assert f"vntape {word}".strip() in text
+    assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text)
+
+
+def test_the_operators_page_lists_every_word_with_its_options():
+    section = page(OPERATOR).split("## The command\n")[1].split("\n## ")[0]
+    for word, option in options_of(build_parser()):
+        lines = [line for line in section.splitlines() if f"vntape {word}" in line]
+        own = any(re.search(rf"{re.escape(option)}(?![\w-])", line) for line in lines)
+        assert lines, word
+        assert own or (option in ("--config", "--set") and "the same" in lines[0]), (word, option)
+
+
+def test_every_option_of_the_simulator_that_a_page_names_exists(capsys):
+    with pytest.raises(SystemExit):
+        simulator.parse(["--help"])
+    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    named = set(re.findall(r"--[a-z][a-z-]*", page(SIMULATOR)))
+    assert {"--faults", "--truth-file", "--otp"} <= known
+    assert not named - known - {"--set", "--protocol", "--help"}
+
+
+def test_the_script_on_the_simulator_s_page_is_one():
+    blocks = page(SIMULATOR).split("```")[1::2]
+    (script,) = [block for block in blocks if block.startswith("\n")]  # the only one in no language
+    assert len(faults.parse(script)) == len(script.split("\n")) - 2
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_configuration_key_and_section_exists(name):
     text = page(name)
     sections = "|".join(config.SECTIONS)
     named = set(re.findall(rf"`(?:--set )?((?:{sections})\.\w+)(?: ?=[^`]*)?`", text))
     named |= set(re.findall(r"--set (\w+\.\w+)=", text))
-    allowed = {"feed.state", "feed.FEED"}  # a field of frames, and a topic
+    allowed = {"feed.state", "feed.FEED", "SECTION.KEY"}  # a field, a topic, a placeholder
     assert named - KEYS <= allowed
     assert set(re.findall(r"`\[(\w+)\]`", text)) <= set(config.SECTIONS)
 
