@@ -2,13 +2,14 @@
 
 A connected socket proves little: a feed that sends keep-alives and no data at 10:00 is broken,
 the same silence at lunch or at night is healthy. The judge uses market time, so that a replay or
-a simulated day is judged by its own clock.
+a simulated day is judged by its own clock. Stamps of the last session are no replay: a link that
+is made on a Sunday may be told Friday's last prices once more.
 """
 
 from functools import cache
 
 from engine.clock import DAY_S, ICT_OFFSET_S, trade_day
-from engine.market.days import date_of, is_trading_day
+from engine.market.days import date_of, day_number, is_trading_day, previous_trading_day
 from engine.market.sessions import matching_at, phase_at, timetable
 from engine.schema.codes import FeedState, Phase, Venue
 
@@ -42,6 +43,12 @@ def _matching_spans(day: int) -> tuple[tuple[int, int], ...]:
         else:
             joined.append((start_s, end_s))
     return tuple(joined)
+
+
+@cache
+def _last_session(day: int) -> int:
+    """Return the trading day before a day."""
+    return day_number(previous_trading_day(date_of(day)))
 
 
 def _phase_name(day: int, second_of_day: int) -> str:
@@ -137,7 +144,7 @@ class FeedHealth:
     def _market_s(now_ns: int, last_data_ns: int, last_exch_s: int) -> float:
         """Return the time on the market's clock, UTC seconds."""
         now_s = now_ns / 1e9
-        if last_exch_s <= 0:
+        if last_exch_s <= 0 or trade_day(last_exch_s) >= _last_session(trade_day(int(now_s))):
             return now_s
         elapsed_s = max(0.0, now_s - last_data_ns / 1e9) if last_data_ns > 0 else 0.0
         market_s = last_exch_s + elapsed_s

@@ -167,7 +167,7 @@ class RestV2:
         async with self._lookup_turn:
             renewed = waited = False
             while True:
-                token = await self.token(http)
+                token = await self._token_when_due(http)
                 try:
                     return await self._rows(http, api, token, query)
                 except _Quota as error:
@@ -201,12 +201,25 @@ class RestV2:
             before = page
         return rows
 
+    async def _token_when_due(self, http: aiohttp.ClientSession) -> str:
+        """Return the token once the next lookup is due.
+
+        A token that is not given costs a turn too: a long backlog must not become a storm of
+        logins at a server that refuses them.
+        """
+        now_s = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0.0, self._lookup_due_s - now_s()))
+        try:
+            return await self.token(http)
+        except FeedError:
+            self._lookup_due_s = now_s() + self._settings.interval_s
+            raise
+
     async def _rows(
         self, http: aiohttp.ClientSession, api: str, token: str, query: dict[str, str | int]
     ) -> list[dict[str, Any]]:
-        """Make one lookup, not before it is due."""
+        """Make one lookup."""
         now_s = asyncio.get_running_loop().time
-        await asyncio.sleep(max(0.0, self._lookup_due_s - now_s()))
         try:
             answer = await self._ask(
                 http,

@@ -9,6 +9,7 @@ import aiohttp
 from engine.clock import Clock
 from engine.feed.reconnect import TOO_MANY_REQUESTS
 from engine.feed.session_v3 import RestV3Settings, SessionV3
+from engine.feed.source import FeedError
 from engine.feed.v3_link import Refused
 
 DATA_PATH = "/api/v3/data/"
@@ -56,7 +57,7 @@ class RestV3(SessionV3):
         async with self._lookup_turn:
             renewed = waited = False
             while True:
-                token = await self.token(http)
+                token = await self._token_when_due(http)
                 try:
                     return await self._rows(http, api, token, query)
                 except Refused as error:
@@ -86,6 +87,20 @@ class RestV3(SessionV3):
             before = page
         return rows
 
+    async def _token_when_due(self, http: aiohttp.ClientSession) -> str:
+        """Return the token once the next lookup is due.
+
+        A token that is not given costs a turn too: a long backlog must not become a storm of
+        logins at a server that refuses them.
+        """
+        now_s = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0.0, self._lookup_due_s - now_s()))
+        try:
+            return await self.token(http)
+        except FeedError:
+            self._lookup_due_s = now_s() + self._settings.interval_s
+            raise
+
     async def _rows(
         self,
         http: aiohttp.ClientSession,
@@ -93,12 +108,11 @@ class RestV3(SessionV3):
         token: str,
         query: Mapping[str, str | int],
     ) -> list[dict[str, Any]]:
-        """Make one lookup, not before it is due.
+        """Make one lookup.
 
         Rows come bare, or as ``data`` of an envelope. No rows are ``{"code": 204}``.
         """
         now_s = asyncio.get_running_loop().time
-        await asyncio.sleep(max(0.0, self._lookup_due_s - now_s()))
         path = api if api.startswith("/") else DATA_PATH + api
         try:
             answer = await self._ask(

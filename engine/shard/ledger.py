@@ -23,7 +23,9 @@ Gap 0
 Backfill
     Bars of an open gap are collected without a row. The last one closes it: BACKFILLED when any
     bar had volume, else UNEXPLAINED. Bars explain prices, they bring no volume back: a gap
-    keeps its remainder. Bars for a gap that is not open are ignored.
+    keeps its remainder. Bars for a gap that is not open are ignored; so are those whose stamp is
+    not the gap's end: numbers begin anew when a shard has lost its ring, and an answer that was
+    asked for before then speaks of another gap.
 Day roll
     The first slot of a symbol on a newer trading date closes what is open as UNEXPLAINED, in rows
     of the old day, and the books start anew. The day before is kept for the certificate.
@@ -314,11 +316,11 @@ def book_trade(
 def explain(
     state: Any, symbol_id: Any, head: Any, bar: Any, phase: Any, out: Any, count: Any
 ) -> Any:
-    """Add a bar to the open gap it names; the last one closes the gap."""
+    """Add a bar to the open gap it names by number and end; the last one closes the gap."""
     own = state[symbol_id]
     for at in range(own["open_count"]):
         gap = own["gaps"][at]
-        if gap["gap_no"] == bar["gap_no"]:
+        if gap["gap_no"] == bar["gap_no"] and gap["to_exch_s"] == head["exch_s"]:
             if bar["volume_shares"] > 0:
                 gap["bar_count"] += 1
                 gap["bar_volume_shares"] += bar["volume_shares"]

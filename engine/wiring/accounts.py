@@ -17,9 +17,9 @@ from engine.log import Log
 from engine.schema.channels import FEED, GAPS, Channel
 from engine.schema.codes import FeedState, GapState
 from engine.shard.fold import Fold
-from engine.wiring.certificate import Ledger, merge, write
+from engine.wiring.certificate import Ledger, merge, write_part
 
-CERTIFICATE_NS = 300_000_000_000
+CERTIFICATE_NS = 1_800_000_000_000  # rarely: reading the books takes some 80 ms of a shard's time
 CLOSED_CERTIFICATE_NS = 30_000_000_000  # once the feed is closed: late news is rare, and matters
 
 Sections = Sequence[tuple[Channel, NDArray[np.void]]]
@@ -97,7 +97,7 @@ class Accounts:
         try:
             for day in self._ledger.days():
                 part = self._ledger.part(day, self._shard)
-                write(self._folder, part)
+                write_part(self._folder, part)
                 merge(self._folder, part["date"], self._shards)
         except OSError as error:
             self._log.write("error", "no certificate", reason=str(error))

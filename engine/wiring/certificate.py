@@ -32,7 +32,17 @@ from engine.schema import SCHEMA_ID
 from engine.schema.codes import Venue
 from engine.wiring.day_books import Document, Ledger
 
-__all__ = ["Document", "Ledger", "certificate", "file_of", "judge", "merge", "write"]
+__all__ = [
+    "Document",
+    "Ledger",
+    "certificate",
+    "file_of",
+    "judge",
+    "merge",
+    "tells_less",
+    "write",
+    "write_part",
+]
 
 PRINTS_LATE_S = 60  # after the close: the last prints are still on their way
 JSON_STYLE = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -137,7 +147,7 @@ def judge(document: Document) -> tuple[str, str]:
             "away or frames were lost"
         )
     if faults:
-        return "INCOMPLETE", f"{missed}: {', '.join(faults)}."
+        return "INCOMPLETE", f"{missed}; {', '.join(faults)}."
     if outcomes.get("BACKFILLED"):
         return "EXPLAINED", f"{missed}; bars of REST tell the minutes of each that did not arrive."
     taken_back = -totals["unplaced_shares"]
@@ -182,6 +192,31 @@ def write(folder: Path, document: Document) -> Path:
         draft.unlink(missing_ok=True)
         raise
     return path
+
+
+def tells_less(part: Document, kept: Document) -> bool:
+    """Return whether a part has no news of any symbol and has seen less than the one kept.
+
+    So it is with an engine that was started after the close, or with the replay of a morning: it
+    knows a day from the feed's last totals, or only from reference data.
+    """
+    before, now = kept["symbols"], part["symbols"]
+    no_news = all(
+        code in before and facts["total_shares"] <= before[code]["total_shares"]
+        for code, facts in now.items()
+    )
+    seen, seen_before = (
+        sum(facts["seen_shares"] for facts in symbols.values()) for symbols in (now, before)
+    )
+    return no_news and seen < seen_before
+
+
+def write_part(folder: Path, part: Document) -> None:
+    """Store a part, unless an earlier process has left one that tells more. Raises as `write`."""
+    shard, date = part["shard"], part["date"]
+    kept = _read_part(file_of(folder, date, shard), date, shard)
+    if kept is None or not tells_less(part, kept):
+        write(folder, part)
 
 
 def merge(folder: Path, date: str, shards: int) -> Document | None:

@@ -26,7 +26,7 @@ def find(folder: Path, date: str | None) -> Path:
     if not files:
         raise ConfigError(
             f"no certificate{f' of {date}' if date else ''} in {folder / 'certificates'}; it is "
-            "written every five minutes, when the feed closes and at a stop"
+            "written every half hour, when the feed closes and at a stop"
         )
     return files[-1]
 
@@ -51,7 +51,7 @@ def lines(document: dict[str, Any]) -> list[str]:
         reverse=True,
     )
     text += [
-        f"{code}: {shares:,} missed in {document['symbols'][code]['gap_count']} gaps"
+        f"{code}: {shares:,} missed, gaps: {document['symbols'][code]['gap_count']}"
         for shares, code in missing[:SHOWN_MAX]
         if shares
     ]

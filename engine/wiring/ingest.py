@@ -14,11 +14,12 @@ from engine import segment
 from engine.clock import Clock, SystemClock
 from engine.config import Config, Credentials, load_credentials
 from engine.decode.symbols import SymbolTable
+from engine.errors import ConfigError
 from engine.feed import backfill, reference
 from engine.feed.recording import Recorder
 from engine.feed.rest_v2 import RestSettings, RestV2
 from engine.feed.rest_v3 import RestV3
-from engine.feed.source import Source
+from engine.feed.source import FeedError, Source
 from engine.feed.ssi_v2 import FeedSettings, SsiV2Source
 from engine.feed.ssi_v3 import SsiV3Source, V3Settings
 from engine.log import Log
@@ -37,7 +38,13 @@ Feed = tuple[Source, RestCounts, FetchReference, FetchBars]
 
 
 def build(run: RunDir, config: Config, doorbells: list[int], clock: Clock) -> IngestProcess:
-    """Open the shared memory and put the process together."""
+    """Open the shared memory and put the process together.
+
+    Raises
+    ------
+    ConfigError
+        The feed's settings cannot be used.
+    """
     feed, log = config.feed, Log("ingest", clock)
     counters = run.open_counters("ingest", 0, writable=True)
     symbols = SymbolTable(
@@ -58,9 +65,12 @@ def build(run: RunDir, config: Config, doorbells: list[int], clock: Clock) -> In
         recorder=recorder,
     )
     make = {"v2": _v2, "v3": _v3}[feed.protocol]
-    source, rest, fetch_reference, fetch_bars = make(
-        config, load_credentials(config), run.data_dir(config), clock
-    )
+    try:
+        source, rest, fetch_reference, fetch_bars = make(
+            config, load_credentials(config), run.data_dir(config), clock
+        )
+    except FeedError as error:  # a topic that is none, for example: no restart will mend it
+        raise ConfigError(f"feed: {error}") from None
     process = IngestProcess(
         source,
         intake,
@@ -102,6 +112,7 @@ def _recorder(folder: Path, config: Config, clock: Clock) -> Recorder:
         "backlog_bytes": config.feed.backlog_bytes,
         "shards": config.engine.shards,
         "symbols_max": config.engine.symbols_max,
+        "side_precedence": config.engine.side_precedence,
     }
     day, name = f"{moment:%Y-%m-%d}", f"{moment:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
     return Recorder(folder / "recordings" / day, name, about, now_ns)

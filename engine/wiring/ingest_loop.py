@@ -9,6 +9,7 @@ collected as they come, and decoded at the end of each loop turn, one bounded bi
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,7 +88,8 @@ class IngestProcess:
         if state is FeedState.CONNECTING:  # a line of its own, so that it never hides a reason
             self._log.write("info", "link connecting", detail=detail)
         else:
-            level: Level = "info" if state >= FeedState.CONNECTING else "warning"
+            well = state >= FeedState.CONNECTING or self._stopping
+            level: Level = "info" if well else "warning"
             self._log.write(level, "link", state=state.name, detail=detail)
         self._judge()
 
@@ -95,9 +97,21 @@ class IngestProcess:
         """Decode at the end of this loop turn."""
         if not self._flush_due:
             self._flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self._guard, self._flush)
 
     # Loop -----------------------------------------------------------------------------------
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """Do what the loop calls. It would only print an exception and go on without us."""
+        try:
+            work()
+        except Exception as bug:
+            if self._bug is None or self._bug.done():
+                raise
+            self._bug.set_exception(bug)
+
+    def _later(self, delay_s: float, work: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(delay_s, self._guard, work)
 
     def _flush(self) -> None:
         """Decode a bite. What is left waits for the next turn, after the socket was read."""
@@ -107,14 +121,14 @@ class IngestProcess:
         if self._lossless and not self._paused and self._backlog_share() > 0.5:
             self._paused = True
             self._source.pause()
-            asyncio.get_running_loop().call_later(PACE_POLL_S, self._resume_when_drained)
+            self._later(PACE_POLL_S, self._resume_when_drained)
 
     def _backlog_share(self) -> float:
         return max(1 - writer.free_slots / writer.ring.capacity for writer in self._writers)
 
     def _resume_when_drained(self) -> None:
         if self._backlog_share() > 1 / (2 * PACE_RESUME_SHARE):
-            asyncio.get_running_loop().call_later(PACE_POLL_S, self._resume_when_drained)
+            self._later(PACE_POLL_S, self._resume_when_drained)
             return
         self._paused = False
         self._source.resume()
@@ -131,7 +145,7 @@ class IngestProcess:
         state, detail = self._health.judge(
             now_ns, int(cell["last_frame_ns"]), self._last_data_ns, int(cell["last_exch_s"])
         )
-        if self._detail and state == cell["feed_state"]:
+        if detail == self._detail and state == cell["feed_state"]:
             return
         self._detail = detail
         cell["feed_state"] = state
@@ -158,7 +172,7 @@ class IngestProcess:
                 self._log.write("error", "not recording", reason=self._recorder.error)
         if self.rest_data is not None:
             self.rest_data.take_gaps()
-        asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
+        self._later(HEARTBEAT_S, self._heartbeat)
 
     def _report_losses(self) -> None:
         cell = self._counters[0]
@@ -181,21 +195,27 @@ class IngestProcess:
         self._source.stop()
 
     async def run(self) -> None:
-        """Read the feed until SIGTERM."""
-        cell = self._counters[0]
+        """Read the feed until SIGTERM. A bug in any part ends it, so that we are started anew."""
+        cell, loop = self._counters[0], asyncio.get_running_loop()
         cell["pid"], cell["started_ns"] = os.getpid(), self._clock.now_ns()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stop)
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        self._bug = loop.create_future()
         self._heartbeat()
         beside = asyncio.create_task(self.rest_data.run()) if self.rest_data else None
         reading = asyncio.create_task(self._source.run(self))
-        await asyncio.wait(
-            [task for task in (reading, beside) if task], return_when=asyncio.FIRST_COMPLETED
-        )
-        if beside is not None and beside.done() and not reading.done():
-            beside.result()  # it never ends by itself: a bug
-        await reading
-        if beside is not None:
-            beside.cancel()
-        self._intake.flush()
-        if self._recorder is not None:
-            self._recorder.close()
+        parts: list[asyncio.Future[None]] = [reading, self._bug, *([beside] if beside else [])]
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            if beside is not None and beside.done():
+                beside.result()  # it only ends by itself when it has nothing to do
+                await asyncio.wait([reading, self._bug], return_when=asyncio.FIRST_COMPLETED)
+            if self._bug.done():
+                self._bug.result()
+            await reading
+            if beside is not None:  # a request that must not be torn ends first: see SessionV3
+                beside.cancel()
+                await asyncio.wait([beside])
+            self._intake.flush()
+        finally:
+            if self._recorder is not None:
+                self._recorder.close()

@@ -10,6 +10,7 @@ child of an ordinary supervisor; at speed max it waits for its readers, so that 
 import argparse
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,12 @@ def find_files(paths: list[Path]) -> list[Path]:
         raise ConfigError(str(error)) from None
 
 
+def as_recorded(config: Config, head: dict[str, Any]) -> Config:
+    """Return the configuration with all that decides the state as it was when recorded."""
+    names = ("shards", "symbols_max", "side_precedence")
+    return replace(config, engine=replace(config.engine, **{name: head[name] for name in names}))
+
+
 def replay_local(files: list[Path], config: Config) -> LocalTape:
     """Play recordings through the local tape and return it.
 
@@ -94,7 +101,7 @@ def replay_local(files: list[Path], config: Config) -> LocalTape:
         A file is no recording.
     """
     head = about(files)
-    engine = config.engine
+    engine = as_recorded(config, head).engine
     tape = LocalTape(
         shards=engine.shards,
         ring_slots=engine.ring_slots,
@@ -142,9 +149,8 @@ def run_instance(paths: list[Path], config: Config, speed: str) -> int:
     """Run an instance that plays recordings instead of a feed, until it is stopped."""
     files = find_files(paths)
     parse_speed(speed)
-    about(files)
     supervisor = Supervisor(
-        config,
+        as_recorded(config, about(files)),
         ingest_module="engine.wiring.replay",
         ingest_args=["--speed", speed, *(str(file.resolve()) for file in files)],
     )
@@ -247,10 +253,13 @@ def main() -> None:
         process.intake.flush()
         process.intake = intake()
 
-    for record in records_of(args.files, begun):
-        if stop():
-            return
-        process.give(record, stop)
+    try:
+        for record in records_of(args.files, begun):
+            if stop():
+                return
+            process.give(record, stop)
+    except RecordingError as error:  # not of the first file, which the supervisor has looked at
+        raise ConfigError(str(error)) from None
     process.intake.flush()
     log.write("info", "the recording is over", frames=int(cell["frames"]))
     while not stop():

@@ -34,7 +34,7 @@ from engine.wiring.intake import Intake
 NEXT_DAY_S = 7 * 3600 + 45 * 60  # 07:45 ICT: before the first session, when the new day is out
 LATE_DAY_S = 9 * 3600 + 30 * 60  # REST still shows yesterday: look again until then
 LOOK_AGAIN_S = 300.0
-RETRY_S, RETRY_MAX_S = 30.0, 600.0
+RETRY_S, RETRY_MAX_S = 5.0, 600.0
 DAY_BEGINS_S = 8 * 3600 + 45 * 60  # first session of any venue: where a baseline's gap starts
 
 
@@ -121,6 +121,8 @@ class RestData:
 
     def take_gaps(self) -> None:
         """Take what shards have pushed since the last call; call this several times a second."""
+        if self._feed.backfill == "on" and self._backfiller is None:
+            return  # `run` has not begun: nobody could ask REST yet, and no answer is an answer
         while True:
             try:
                 rows = np.frombuffer(self._gaps.recv(zmq.NOBLOCK), GAPS_DELTA)
@@ -193,7 +195,7 @@ class RestData:
             self._log.write("warning", "no reference data", reason=str(error))
             return None
         try:
-            store(self._folder, reference)
+            await asyncio.to_thread(store, self._folder, reference)  # the tape waits for no disk
         except OSError as error:
             self._log.write("warning", "reference data not kept", reason=str(error))
         return reference
@@ -201,6 +203,9 @@ class RestData:
     def _take(self, reference: Reference) -> None:
         if reference.day > self._today():  # tomorrow's limits would end today's statistics
             self._log.write("warning", "reference data of a later day ignored", day=reference.day)
+            return
+        if not is_trading_day(reference.day):  # nor is there a Saturday for Friday's to end on
+            self._log.write("warning", "reference data of no trading day", day=reference.day)
             return
         self._intake.reference(reference, self._clock.now_ns())
         self._cell["reference_symbols"] = len(reference.rows)

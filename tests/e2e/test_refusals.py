@@ -100,3 +100,9 @@ def test_no_gateway_to_verify_against_is_one_sentence() -> None:
     assert process.wait() == 78
     assert "start one with `make run`" in process.text
     assert "Traceback" not in process.text
+
+
+def test_a_topic_that_is_none_is_named() -> None:
+    """Only ingest knows the topics; it must not die again and again of a setting."""
+    text = up("--set", "feed.protocol=v3", "--set", "feed.v3_topics=trade.*,nonsense")
+    assert "v3_topics: 'nonsense' is not TYPE.FILTER" in text

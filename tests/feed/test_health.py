@@ -64,6 +64,24 @@ def test_stamps_of_the_last_session_are_no_replay():
     assert health.judge(int(monday_s * 1e9), last_ns, last_ns, int(friday_s))[0] is FeedState.DOWN
 
 
+@pytest.mark.parametrize(
+    ("stamp", "told", "now"),
+    [
+        ("2026-08-14 14:45:00", "2026-08-15 10:00:00", "2026-08-17 09:20:00"),  # on Saturday
+        ("2026-08-17 14:45:00", "2026-08-18 04:00:00", "2026-08-18 09:20:00"),  # token renewal
+        ("2026-08-19 05:00:00", "2026-08-18 09:19:00", "2026-08-18 09:20:00"),  # a wrong stamp
+    ],
+)
+def test_last_prices_told_again_to_a_new_link_are_no_replay(stamp, told, now):
+    """Else a feed that is broken at the open would be called closed."""
+    told_ns, now_ns = (int(moment(text) * 1e9) for text in (told, now))
+    for link, state in ((FeedState.DOWN, FeedState.DOWN), (FeedState.LIVE, FeedState.STALE)):
+        health = FeedHealth(STALE_S)
+        health.link(link, REASON)
+        health.judge(told_ns, told_ns, told_ns, int(moment(stamp)))
+        assert health.judge(now_ns, told_ns, told_ns, int(moment(stamp)))[0] is state
+
+
 def test_old_stamps_of_today_are_no_replay():
     ten_s = moment("2026-08-14 10:00:00")
     found = judged(FeedHealth(STALE_S), ten_s, "LIVE", "3600", "20", int(ten_s) - 9_000)

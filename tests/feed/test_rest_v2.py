@@ -308,6 +308,26 @@ def test_lookups_keep_their_distance_and_their_order():
     run(body())
 
 
+def test_a_token_that_is_refused_costs_a_turn_too():
+    async def body():
+        now_s = asyncio.get_running_loop().time
+        moments_s = []
+        refused = refusal("ConsumerID is invalid", 400)
+        async with asking(answers={"AccessToken": [refused] * 3}, interval_s=0.05) as (
+            rest,
+            http,
+            requests,
+        ):
+            for _ in range(3):
+                with pytest.raises(FeedError, match="AccessToken was refused"):
+                    await rest.get(http, "IntradayOhlc", symbol="SSI")
+                moments_s.append(now_s())
+            assert len(requests) == 3
+        assert min(later - sooner for sooner, later in itertools.pairwise(moments_s)) >= 0.05
+
+    run(body())
+
+
 def page(count, first=0):
     return rows_answer([{"Symbol": str(first + number)} for number in range(count)])
 

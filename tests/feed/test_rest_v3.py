@@ -492,6 +492,28 @@ def test_lookups_keep_their_distance(monkeypatch):
     run(body())
 
 
+def test_a_login_that_is_refused_costs_a_turn_too(monkeypatch):
+    waited = []
+
+    async def sleep(delay_s):
+        waited.append(delay_s)
+
+    monkeypatch.setattr(rest_v3, "asyncio", AsyncioWith(sleep))
+
+    async def body():
+        async with asking() as (server, http):
+            server.scripted[LOGIN] = [(401, {"code": 401, "msg": "wrong key"})] * 3
+            rest = client(server, interval_s=50.0)
+            for _ in range(3):
+                with pytest.raises(FeedError, match="wrong key"):
+                    await rest.get(http, "ohlc")
+            assert waited[0] == 0.0
+            assert len(waited) == 3
+            assert all(40.0 < each <= 50.0 for each in waited[1:])
+
+    run(body())
+
+
 def test_pages_are_read_until_a_short_one():
     async def body():
         async with asking() as (server, http):

@@ -139,7 +139,8 @@ class NaiveLedger:
         elif kind == SlotKind.BACKFILL and symbol_id in self.days:
             day = self.days[symbol_id]
             for gap in day.open():
-                if gap.no == message["gap_no"]:
+                its_end = get(gap.shown_by, "exch_s") == get(message, "exch_s")
+                if gap.no == message["gap_no"] and its_end:
                     gap.bars.append(message)
                     if get(message, "bars_left") <= 0:
                         traded = any(get(bar, "volume_shares") > 0 for bar in gap.bars)

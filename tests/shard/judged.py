@@ -78,6 +78,7 @@ class Teller:
         self.symbol_id, self.day, self.venue = symbol_id, day, venue
         self.total = self.seen = self.missed = 0
         self.begun = False
+        self.gap_ends: list[int] = []  # by gap number, less 1
 
     def at(self, time: str, kind: SlotKind = SlotKind.TRADE, **fields: Any) -> Message:
         """Return a message of this symbol; received when it was stamped."""
@@ -95,6 +96,8 @@ class Teller:
         self.begun = True
         self.seen += said.get("volume_shares", 0)
         self.missed += said.get("missed_volume_shares", 0)
+        if said.get("missed_volume_shares", 0) > 0:
+            self.gap_ends.append(message["exch_s"])
         assert message["kind"] != SlotKind.TRADE or self.seen + self.missed == self.total
         return message, note_of(flags=flags, phase=Phase.CONTINUOUS, **said)
 
@@ -146,11 +149,13 @@ class Teller:
         )
 
     def bar(self, time: str, gap_no: int, volume: int, left: int = 0, **prices: int) -> Judged:
-        """Return a bar of REST."""
-        return self._judge(
-            self.at(time, SlotKind.BACKFILL, gap_no=gap_no, volume_shares=volume, bars_left=left)
-            | prices
+        """Return a bar of REST: stamped with the end of its gap, if there is such a gap."""
+        message = self.at(
+            time, SlotKind.BACKFILL, gap_no=gap_no, volume_shares=volume, bars_left=left
         )
+        if 0 < gap_no <= len(self.gap_ends):
+            message["exch_s"] = self.gap_ends[gap_no - 1]
+        return self._judge(message | prices)
 
     def next_day(self, day: str) -> "Teller":
         """Return the teller of the same symbol on another day."""
@@ -264,9 +269,12 @@ def tell_step(
     if what == "C" and own.total:
         return [own.correction(time, max(0, own.total - 100 - much))]
     if what in "Ff":
-        return [
-            own.bar(time, more // 100, much, what == "f", high_price_e2=much, low_price_e2=more)
-        ]
+        bar, note = own.bar(
+            time, more // 100, much, what == "f", high_price_e2=much, low_price_e2=more
+        )
+        if much == 1_200:  # of another gap that had this number
+            bar["exch_s"] += 1
+        return [(bar, note)]
     head = own.at(time, {"O": SlotKind.QUOTE, "N": SlotKind.INDEX}.get(what, SlotKind.FOREIGN))
     if what in "ON":
         return [own._judge(head)]

@@ -310,6 +310,18 @@ def test_bars_for_a_gap_nobody_knows_are_ignored(gap_no):
     assert len(books(own.baseline("10:00:00", 300), own.bar("10:02:00", gap_no, 500))) == 1
 
 
+@pytest.mark.parametrize("seconds", [-60, -1, 1])
+def test_bars_of_another_gap_with_the_same_number_are_ignored(seconds):
+    """A shard that has lost its ring numbers its gaps anew; older answers may still come."""
+    own = Teller()
+    opening = own.baseline("10:00:00", 300)
+    stale, right = own.bar("10:02:00", 1, 500), own.bar("10:02:00", 1, 400)
+    stale[0]["exch_s"] += seconds
+    rows = books(opening, stale, right)
+    assert life(rows)[1:] == [(1, "CLOSED", "BACKFILLED", 300, 0, 300)]
+    assert rows[-1]["bar_volume_shares"] == 400
+
+
 def test_bars_for_a_closed_gap_are_ignored():
     own = Teller()
     rows = books(

@@ -13,7 +13,7 @@ from engine.schema import SCHEMA_ID
 from engine.schema.codes import ControlOp, FeedState, Instrument, SlotKind, Venue
 from engine.shard.fold import Fold
 from engine.wiring import day_books
-from engine.wiring.certificate import Ledger, certificate, file_of, merge, write
+from engine.wiring.certificate import Ledger, certificate, file_of, merge, write, write_part
 from engine.wiring.local import LocalTape
 from tests.shard.messages import Message, exch_s, rows_of
 from tests.wiring.test_local import stamped
@@ -148,7 +148,7 @@ def test_an_open_gap_is_incomplete_until_bars_explain_it():
     whole = shard.whole()
     assert whole["verdict"] == "INCOMPLETE"
     assert whole["sentence"] == (
-        "300 of 600 shares were missed in 1 gap: 1 of the gaps still open."
+        "300 of 600 shares were missed in 1 gap; 1 of the gaps still open."
     )
     (gap,) = whole["symbols"]["SSI"]["gaps"]
     assert gap == {
@@ -235,7 +235,7 @@ def test_an_outage_is_listed_and_must_be_followed_by_every_symbol():
     assert whole["verdict"] == "INCOMPLETE"
     assert whole["unproven"] == ["SHS"]
     assert whole["sentence"] == (
-        "0 of 300 shares were missed in 0 gaps: 1 symbol told no volume since the feed was away "
+        "0 of 300 shares were missed in 0 gaps; 1 symbol told no volume since the feed was away "
         "or frames were lost."
     )
     shard.trade("10:30:00", 100, 100, 2)  # a repeat: nothing happened meanwhile
@@ -451,6 +451,44 @@ def test_a_part_of_a_shard_that_is_no_more_is_left_alone(tmp_path):
     for part in two_parts():
         write(tmp_path, part)
     assert set(merge(tmp_path, DATE, 1)["symbols"]) == {"SSI"}
+
+
+def kept_total(folder: Path) -> tuple[int, int]:
+    """Return what the part on disk says of all symbols: exchange's total, and seen."""
+    symbols = json.loads(file_of(folder, DATE, 0).read_bytes())["symbols"].values()
+    return sum(s["total_shares"] for s in symbols), sum(s["seen_shares"] for s in symbols)
+
+
+def test_a_process_that_came_after_the_close_does_not_undo_the_proof(tmp_path):
+    shard = opened()
+    write_part(tmp_path, shard.ledger.part(DAY, 0))
+    proof = file_of(tmp_path, DATE, 0).read_bytes()
+    later = Shard()
+    stamp = exch_s(DATE, "08:00:00")
+    later.tell(kind=SlotKind.REFERENCE, symbol_id=1, exch_s=stamp, ceiling_price_e2=5)
+    assert later.ledger.days() == [DAY]
+    write_part(tmp_path, later.ledger.part(DAY, 0))  # knows only that the day was
+    later.trade("14:45:00", 1, shard.whole()["symbols"]["SSI"]["total_shares"])
+    write_part(tmp_path, later.ledger.part(DAY, 0))  # knows only the feed's last total
+    assert file_of(tmp_path, DATE, 0).read_bytes() == proof
+
+
+def test_a_restarted_engine_s_news_are_written_and_so_is_each_news_of_one_process(tmp_path):
+    shard = opened()
+    write_part(tmp_path, shard.ledger.part(DAY, 0))
+    total, seen = kept_total(tmp_path)
+    shard.trade("10:00:00", 100, shard.whole()["symbols"]["SSI"]["total_shares"] + 100)
+    write_part(tmp_path, shard.ledger.part(DAY, 0))
+    assert kept_total(tmp_path) == (total + 100, seen + 100)
+    restarted = Shard()
+    restarted.trade("10:01:00", 50, shard.whole()["symbols"]["SSI"]["total_shares"] + 50)
+    write_part(tmp_path, restarted.ledger.part(DAY, 0))
+    assert kept_total(tmp_path)[1] == 0  # a baseline: less was seen, but it is news
+
+
+def test_the_first_part_of_a_day_may_be_blank(tmp_path):
+    write_part(tmp_path, Shard().ledger.part(DAY, 0))
+    assert kept_total(tmp_path) == (0, 0)
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

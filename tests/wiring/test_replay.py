@@ -1,20 +1,27 @@
 """A recording played back is the live run again: same groups, same state, same digest."""
 
 import datetime as dt
+import os
 import random
+import sys
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from engine import config as configuration
+from engine import segment
 from engine.config import Config
+from engine.decode.symbols import format_symbols, symbols_bytes
 from engine.errors import ConfigError
 from engine.feed.backfill import Answer, Bar, Gap
 from engine.feed.recording import Recorder, recording_files
 from engine.feed.reference import Reference, ReferenceRow
 from engine.feed.synthetic import SMALL
+from engine.ring.layout import format_ring, ring_bytes
+from engine.rundir import RunDir
 from engine.schema.codes import FeedState, IndexMember, Venue
+from engine.schema.counters import INGEST_COUNTERS
 from engine.wiring import replay
 from engine.wiring.local import LocalTape
 from engine.wiring.replay_day import plan, stamped_frames
@@ -23,15 +30,25 @@ SEED = 20210715
 SYMBOLS_MAX = 1_024
 RING_SLOTS = 65_536
 DAY = dt.date(2021, 7, 15)
-ABOUT = {"protocol": "v2", "horizon_s": None, "backlog_bytes": 1 << 26}
 
 
-def settings(shards: int) -> Config:
+def about(shards: int) -> dict[str, object]:
+    """Return what a live ingest writes at the head of a recording."""
+    return {
+        "protocol": "v2",
+        "horizon_s": None,
+        "backlog_bytes": 1 << 26,
+        "shards": shards,
+        "symbols_max": SYMBOLS_MAX,
+        "side_precedence": ["EXCHANGE", "QUOTE", "TICK"],
+    }
+
+
+def settings() -> Config:
     return configuration.load(
         environ={},
         overrides=[
-            f"engine.shards={shards}",
-            f"engine.symbols_max={SYMBOLS_MAX}",
+            "engine.shards=2",  # not what was recorded: the recording decides
             f"engine.ring_slots={RING_SLOTS}",
         ],
     )
@@ -74,12 +91,12 @@ def live(recorder: Recorder, shards: int) -> LocalTape:
 @pytest.mark.jit
 @pytest.mark.parametrize("shards", [1, 3])
 def test_a_replay_ends_on_the_digest_of_the_live_run(tmp_path: Path, shards: int) -> None:
-    recorder = Recorder(tmp_path, "day", ABOUT, 1, segment_bytes=100_000)
+    recorder = Recorder(tmp_path, "day", about(shards), 1, segment_bytes=100_000)
     tape = live(recorder, shards)
     recorder.close()
     files = recording_files([tmp_path])
     assert len(files) > 1
-    again = replay.replay_local(files, settings(shards))
+    again = replay.replay_local(files, settings())
     assert [s.fold.digest() for s in again.shards] == [s.fold.digest() for s in tape.shards]
     assert again.counters["frames"] == tape.counters["frames"] == 3_000
     # and a digest that can differ: one frame less
@@ -100,7 +117,7 @@ def test_a_restarted_ingest_s_second_recording_follows_the_first(tmp_path: Path)
     stamped = [next(day) for _ in range(400)]
     tape = LocalTape(symbols_max=SYMBOLS_MAX, ring_slots=RING_SLOTS, hash_deltas=False)
     for part in range(2):
-        recorder = Recorder(tmp_path, f"part-{part}", ABOUT, 1)
+        recorder = Recorder(tmp_path, f"part-{part}", about(1), 1)
         tape.recorder = recorder
         tape.restart_intake()
         for recv_ns, frame in stamped[part * 200 : part * 200 + 200]:
@@ -108,7 +125,7 @@ def test_a_restarted_ingest_s_second_recording_follows_the_first(tmp_path: Path)
             tape.intake.step()
         tape.drain()
         recorder.close()
-    again = replay.replay_local(recording_files([tmp_path]), settings(1))
+    again = replay.replay_local(recording_files([tmp_path]), settings())
     assert again.shards[0].fold.digest() == tape.shards[0].fold.digest()
 
 
@@ -126,3 +143,26 @@ def test_what_cannot_be_played_is_refused_in_words(tmp_path: Path) -> None:
             replay.parse_speed(text)
     assert replay.parse_speed("max") is None
     assert replay.parse_speed("2.5") == 2.5
+
+
+def test_a_later_file_that_is_no_recording_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who starts it looks at the first file only; it must not die of the second for ever."""
+    config, run = settings(), RunDir(tmp_path)
+    ring = segment.create(run.ring_file(0), ring_bytes(RING_SLOTS))
+    format_ring(ring.memory, RING_SLOTS, created_ns=1)
+    table = segment.create(run.symbols_file, symbols_bytes(SYMBOLS_MAX))
+    format_symbols(table.memory, SYMBOLS_MAX)
+    segment.create(run.counters_file("ingest", 0), INGEST_COUNTERS.itemsize)
+    run.write_config(config)
+    run.write_manifest({})
+    Recorder(tmp_path, "a", about(1), 1).close()
+    (tmp_path / "b.vnrec").write_bytes(b"not one, and long enough to be looked at")
+    argv = ["--run-dir", str(tmp_path), "--parent", str(os.getppid()), "--doorbells", "-1"]
+    files = [str(file) for file in recording_files([tmp_path])]
+    monkeypatch.setattr(sys, "argv", ["vntape-replay", *argv, "--speed", "max", *files])
+    monkeypatch.setattr(replay, "die_with_parent", lambda _pid: None)
+    monkeypatch.setattr(replay, "StopFlag", lambda: lambda: False)
+    with pytest.raises(ConfigError, match=r"b\.vnrec is no recording"):
+        replay.main()
