@@ -38,6 +38,12 @@ _LAST_SLASHES = _LAST_ZEROS ^ _ZEROS
 
 
 @inlined_kernel
+def pair_at(part: int, bits: int) -> int:
+    """Return the number of two digits, given as bytes 0..9, that start at a bit of a word."""
+    return ((part >> bits) & 0xFF) * 10 + ((part >> (bits + 8)) & 0xFF)
+
+
+@inlined_kernel
 def seconds_of_day(word: int) -> int:
     """Return seconds since midnight of a word "HH:MM:SS", or BAD_STAMP."""
     if not_digits(word ^ _COLONS) != 0:  # as below, for colons
@@ -45,9 +51,7 @@ def seconds_of_day(word: int) -> int:
     part = word ^ _TIME_ZEROS
     if (part >> 16) & 0xFF != 0 or (part >> 40) & 0xFF != 0:
         return BAD_STAMP
-    hour = (part & 0xFF) * 10 + ((part >> 8) & 0xFF)
-    minute = ((part >> 24) & 0xFF) * 10 + ((part >> 32) & 0xFF)
-    second = ((part >> 48) & 0xFF) * 10 + ((part >> 56) & 0xFF)
+    hour, minute, second = pair_at(part, 0), pair_at(part, 24), pair_at(part, 48)
     if hour > 23 or minute > 59 or second > 59:
         return BAD_STAMP
     return hour * 3600 + minute * 60 + second
@@ -75,6 +79,19 @@ def calendar_s(year: int, month: int, day: int) -> int:
 
 
 @inlined_kernel
+def remembered_s(
+    year: int, month: int, day: int, first: int, last: int, cache: NDArray[np.int64]
+) -> int:
+    """Return `calendar_s` of a date spelled `first` and `last`, and remember a good one."""
+    midnight = calendar_s(year, month, day)
+    if midnight != BAD_STAMP:
+        cache[0] = first
+        cache[1] = last
+        cache[2] = midnight
+    return midnight
+
+
+@inlined_kernel
 def midnight_s(first: int, last: int, cache: NDArray[np.int64]) -> int:
     """Return UTC seconds of the ICT midnight that starts a date, or BAD_STAMP.
 
@@ -95,20 +112,8 @@ def midnight_s(first: int, last: int, cache: NDArray[np.int64]) -> int:
     month_year = last ^ _LAST_ZEROS
     if (day_month >> 16) & 0xFF != 0 or (day_month >> 40) & 0xFF != 0:
         return BAD_STAMP
-    day = (day_month & 0xFF) * 10 + ((day_month >> 8) & 0xFF)
-    month = ((day_month >> 24) & 0xFF) * 10 + ((day_month >> 32) & 0xFF)
-    year = (
-        ((month_year >> 32) & 0xFF) * 1000
-        + ((month_year >> 40) & 0xFF) * 100
-        + ((month_year >> 48) & 0xFF) * 10
-        + ((month_year >> 56) & 0xFF)
-    )
-    midnight = calendar_s(year, month, day)
-    if midnight != BAD_STAMP:
-        cache[0] = first
-        cache[1] = last
-        cache[2] = midnight
-    return midnight
+    year = pair_at(month_year, 32) * 100 + pair_at(month_year, 48)
+    return remembered_s(year, pair_at(day_month, 24), pair_at(day_month, 0), first, last, cache)
 
 
 @inlined_kernel

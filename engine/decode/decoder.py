@@ -25,7 +25,8 @@ from engine.decode.dates import NO_HORIZON_S
 from engine.decode.frames import FRAME_BYTES_MAX, SAMPLE_BYTES, FrameBatch
 from engine.decode.oracle import Oracle
 from engine.decode.outcome import Outcome
-from engine.decode.scanner import Scanner, slots_max, target_over
+from engine.decode.scan import target_over
+from engine.decode.scanner import Scanner, slots_max
 from engine.decode.symbols import SymbolTable
 from engine.decode.v3_oracle import V3Oracle
 from engine.decode.v3_scanner import V3Scanner

@@ -20,7 +20,7 @@ from engine.decode.fields import (
     Kind,
     MessageType,
 )
-from engine.decode.words import text_word
+from engine.decode.words import text_word, text_words
 from engine.schema.codes import SlotKind
 from engine.schema.slots import (
     BAR,
@@ -107,7 +107,7 @@ class Grammar(NamedTuple):
     sides: NDArray[np.void]
 
 
-_WIDTHS = {Kind.PRICE_E2: 4, Kind.COUNT_I4: 4, Kind.COUNT_I8: 8, Kind.CHANGE_E2: 4}
+_WIDTHS = {Kind.PRICE_E2: 4, Kind.COUNT_I4: 4, Kind.COUNT_I8: 8}
 
 
 def place_of(message: MessageType, field: Field) -> int:
@@ -168,12 +168,11 @@ def _build() -> Grammar:
                 kinds[:2],
             )
         )
-    starts = [*range(0, len(MESSAGE_START) - 8, 8), len(MESSAGE_START) - 8]
     return Grammar(
         np.array(types, TYPE_ROW),
         np.array(fields, FIELD_ROW),
         np.array(optional_from, np.int64),
-        np.array([text_word(MESSAGE_START[at : at + 8]) for at in starts], np.int64),
+        text_words(MESSAGE_START),
         vocabulary(VENUE_WORDS),
         vocabulary(SESSION_WORDS),
         vocabulary(STATUS_WORDS),

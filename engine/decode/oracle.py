@@ -13,137 +13,61 @@ any other hub method, another hub, another shape                one message, rej
 not JSON, or not such an object                                 one message, rejected FRAME_...
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from engine.decode.dates import BAD_STAMP, NO_HORIZON_S, latest_s, stamp_s
+from engine.decode.dates import stamp_s
 from engine.decode.fields import MESSAGE_TYPES, NUMBERS, TYPE_BY_NAME, Kind, MessageType
-from engine.decode.grammar import place_of
-from engine.decode.numbers import BadValueError, fixed_point, is_absent
+from engine.decode.frame_oracle import FrameOracle, numbers_of, write_numbers
+from engine.decode.numbers import BadValueError, is_absent
 from engine.decode.outcome import Head, Outcome
-from engine.decode.symbols import SymbolTable
 from engine.decode.values import code_of, first, session_of, side_of, status_of, venue_of
 from engine.schema.codes import Instrument, Reject, SourceType, Venue
-from engine.schema.slots import SLOT_BYTES, STATUS
+from engine.schema.slots import STATUS
 
 HUB = "fcmarketdatav2hub"  # SignalR compares hub names without case, method names with it
 
 
-@dataclass(frozen=True, slots=True)
-class _Number:
-    """One stored number of a type: its keys, and its place among the message's slots."""
-
-    keys: tuple[str, ...]
-    decimals: int
-    maximum: int
-    required: bool
-    is_i8: bool
-    place: int  # in int64s or int32s from the first slot
-
-    def read(self, record: dict[str, Any]) -> int:
-        raw = first(record, self.keys)
-        if is_absent(raw):
-            if self.required:
-                raise BadValueError(Reject.MISSING_FIELD)
-            return 0
-        return fixed_point(raw, self.decimals, self.maximum)
+# By type: the wire keys of what is no number by kind, the canonical one first; and the numbers.
+_HEADS: dict[SourceType, dict[Kind, tuple[str, ...]]] = {
+    message_type.source: {
+        each.kind: (each.wire, *each.aliases)
+        for each in message_type.fields
+        if each.kind not in NUMBERS and each.kind != Kind.SKIP
+    }
+    for message_type in MESSAGE_TYPES
+}
+_NUMBERS = {each.source: numbers_of(each) for each in MESSAGE_TYPES}
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The field table of one type, sorted by what the oracle does with it."""
+class Oracle(FrameOracle):
+    """The oracle of v2."""
 
-    heads: dict[Kind, tuple[str, ...]]  # wire keys by kind, the canonical one first
-    numbers: tuple[_Number, ...]
-
-
-def _plan(message_type: MessageType) -> _Plan:
-    return _Plan(
-        {
-            each.kind: (each.wire, *each.aliases)
-            for each in message_type.fields
-            if each.kind not in NUMBERS and each.kind != Kind.SKIP
-        },
-        tuple(
-            _Number(
-                (each.wire, *each.aliases),
-                2 if each.kind == Kind.PRICE_E2 else 0,
-                each.maximum,
-                each.required,
-                each.kind == Kind.COUNT_I8,
-                place_of(message_type, each),
-            )
-            for each in message_type.fields
-            if each.kind in NUMBERS
-        ),
-    )
-
-
-_PLANS = {message_type.name: _plan(message_type) for message_type in MESSAGE_TYPES}
-
-
-class Oracle:
-    """Decodes one frame at a time, with the symbol table it shares with the scanner.
-
-    Parameters
-    ----------
-    symbols
-        Ids are taken from here, new codes are interned here.
-    horizon_s
-        Seconds a stamp may lie after its frame's arrival; beyond, the message is BAD_TIME.
-    """
-
-    def __init__(self, symbols: SymbolTable, horizon_s: int = NO_HORIZON_S) -> None:
-        self._symbols = symbols
-        self._horizon_s = horizon_s
-
-    def decode(self, frame: bytes, recv_ns: int, out: NDArray[np.void], at: int) -> Outcome:
-        """Write the frame's slots to ``out[at:]`` (dtype SLOT; room is the caller's duty)."""
-        outcome = Outcome()
-        try:
-            parsed = orjson.loads(frame)
-        except orjson.JSONDecodeError:
-            outcome.reject(Reject.FRAME_NOT_JSON)
-            return outcome
-        if not isinstance(parsed, dict):
-            outcome.reject(Reject.FRAME_SHAPE)
-        elif "I" in parsed:
+    def _messages(self, parsed: dict[str, Any], outcome: Outcome) -> Sequence[object]:
+        if "I" in parsed:
             if is_absent(parsed.get("E")):
                 outcome.keepalives = 1
             else:
                 outcome.hub_errors = 1
         elif isinstance(parsed.get("M"), list):
-            for message in parsed["M"]:
-                self._hub_message(message, recv_ns, out, at, outcome)
+            messages = [each for each in parsed["M"] if not _is_error(each)]
+            outcome.hub_errors = len(parsed["M"]) - len(messages)
             outcome.keepalives = 0 if parsed["M"] else 1
+            return messages
         elif "M" not in parsed and (not parsed or "S" in parsed or "T" in parsed):
             outcome.keepalives = 1
         else:
             outcome.reject(Reject.FRAME_SHAPE)
-        return outcome
+        return ()
 
-    def _hub_message(
-        self, message: object, recv_ns: int, out: NDArray[np.void], at: int, outcome: Outcome
-    ) -> None:
-        """Decode one element of M."""
-        if isinstance(message, dict) and message.get("M") == "Error":
-            outcome.hub_errors += 1
-            return
-        try:
-            slot_count, exch_s = self._broadcast(message, recv_ns, out, at + outcome.slot_count)
-        except BadValueError as bad:
-            outcome.reject(bad.reason)
-            return
-        outcome.accept(slot_count, exch_s)
-
-    def _broadcast(
+    def _message(
         self, message: object, recv_ns: int, out: NDArray[np.void], at: int
     ) -> tuple[int, int]:
-        """Return how many slots a Broadcast became, and its exch_s."""
+        """Decode one element of M, which must be a Broadcast."""
         if not isinstance(message, dict) or message.get("M") != "Broadcast":
             raise BadValueError(Reject.MESSAGE_SHAPE)
         if str(message.get("H", HUB)).lower() != HUB:
@@ -159,38 +83,29 @@ class Oracle:
         if message_type is None:
             raise BadValueError(Reject.UNKNOWN_TYPE)
         record = _object(first(envelope, ("Content", "content")))
-        plan = _PLANS[message_type.name]
         head = self._head(message_type, record, recv_ns)
-        numbers = [(each, each.read(record)) for each in plan.numbers]
+        numbers = [(each, each.read(record)) for each in _NUMBERS[message_type.source]]
         # Nothing below refuses the message but a full table: a rejection leaves no trace.
         head.intern(
             self._symbols, Instrument.INDEX if message_type.source == SourceType.MI else None
         )
         mine = head.introduce(self._symbols, out, at)
         head.write(out, mine, message_type.kinds)
-        i4, i8 = out.view(np.int32), out.view(np.int64)
-        base_i4, base_i8 = mine * (SLOT_BYTES // 4), mine * (SLOT_BYTES // 8)
-        for each, value in numbers:
-            if each.is_i8:
-                i8[base_i8 + each.place] = value
-            else:
-                i4[base_i4 + each.place] = value
+        write_numbers(numbers, out, mine)
         if message_type.source == SourceType.F:
             out.view(STATUS)[mine]["odd_lot_session"] = session_of(record.get("TradingOlSession"))
         return mine + len(message_type.kinds) - at, head.exch_s
 
     def _head(self, message_type: MessageType, record: dict[str, Any], recv_ns: int) -> Head:
         """Read what is not a number, in the order of the reasons a message is refused for."""
-        keys = _PLANS[message_type.name].heads
+        keys = _HEADS[message_type.source]
         raw = {kind: first(record, each) for kind, each in keys.items()}
         any_case = Kind.SYMBOL_ANY_CASE in raw
         code = code_of(raw[Kind.SYMBOL_ANY_CASE if any_case else Kind.SYMBOL], any_case=any_case)
         date, time = raw[Kind.DATE], raw[Kind.TIME]
         if not isinstance(date, str) or not isinstance(time, str):
             raise BadValueError(Reject.BAD_TIME)
-        exch_s = stamp_s(date, time)
-        if exch_s == BAD_STAMP or exch_s > latest_s(recv_ns, self._horizon_s):
-            raise BadValueError(Reject.BAD_TIME)
+        exch_s = self._timely(stamp_s(date, time), recv_ns)
         venue = venue_of(raw.get(Kind.EXCHANGE))
         return Head(
             message_type.source,
@@ -202,6 +117,11 @@ class Oracle:
             status_of(raw.get(Kind.STATUS)),
             side_of(raw.get(Kind.SIDE)),
         )
+
+
+def _is_error(message: object) -> bool:
+    """Whether an element of M is the hub's Error."""
+    return isinstance(message, dict) and message.get("M") == "Error"
 
 
 def _object(raw: object, *, text_only: bool = False) -> dict[str, Any]:

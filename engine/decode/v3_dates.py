@@ -26,6 +26,8 @@ from engine.decode.dates import (
     YEAR_MIN,
     calendar_s,
     midnight_s,
+    pair_at,
+    remembered_s,
     seconds_of_day,
 )
 from engine.decode.numbers import DECLINED, digits_end, read_number
@@ -72,19 +74,8 @@ def midnight_of(first: int, last: int, cache: NDArray[np.int64]) -> int:
     if not_digits(plain) != 0 or tens > 9 or ones > 9:
         return BAD_STAMP
     part = plain ^ _ZEROS
-    year = (
-        (part & 0xFF) * 1000
-        + ((part >> 8) & 0xFF) * 100
-        + ((part >> 16) & 0xFF) * 10
-        + ((part >> 24) & 0xFF)
-    )
-    month = ((part >> 40) & 0xFF) * 10 + ((part >> 48) & 0xFF)
-    midnight = calendar_s(year, month, tens * 10 + ones)
-    if midnight != BAD_STAMP:
-        cache[0] = first
-        cache[1] = last
-        cache[2] = midnight
-    return midnight
+    year = pair_at(part, 0) * 100 + pair_at(part, 16)
+    return remembered_s(year, pair_at(part, 40), tens * 10 + ones, first, last, cache)
 
 
 @inlined_kernel

@@ -19,7 +19,7 @@ from engine.decode.fields import (
 )
 from engine.decode.grammar import LAYOUTS, place_of, vocabulary
 from engine.decode.v3_fields import QUOTE, TRADE
-from engine.decode.words import text_word
+from engine.decode.words import text_word, text_words
 from engine.schema.codes import SlotKind
 from engine.schema.slots import LEVEL_COUNT
 
@@ -88,13 +88,12 @@ def _build() -> V3Grammar:
     for row, kind in zip(keys, types, strict=True):
         for at, field in enumerate(kind.fields):
             row[at] = _key_row(kind, field, at)
-    starts = [*range(0, len(FRAME_START) - 8, 8), len(FRAME_START) - 8]
     return V3Grammar(
         keys,
         (keys["bit"] * (keys["required"] != 0)).sum(axis=1),
         np.array([each.source for each in types], np.int64),
         np.array([each.kinds[0] for each in types], np.int64),
-        np.array([text_word(FRAME_START[at : at + 8]) for at in starts], np.int64),
+        text_words(FRAME_START),
         vocabulary(VENUE_WORDS),
         vocabulary(SESSION_WORDS),
         vocabulary(SIDE_WORDS),

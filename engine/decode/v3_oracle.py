@@ -12,19 +12,17 @@ acks, pongs, pings, list replies, ``{}``                        one keepalive
 not JSON, or no such object                                     one message, rejected FRAME_...
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from engine.decode.dates import BAD_STAMP, NO_HORIZON_S, latest_s
 from engine.decode.fields import NUMBERS, Field, Kind, MessageType
-from engine.decode.grammar import place_of
+from engine.decode.frame_oracle import FrameOracle, Number, numbers_of, write_numbers
 from engine.decode.numbers import BadValueError, fixed_point, is_absent, signed_fixed_point
 from engine.decode.outcome import Head, Outcome
-from engine.decode.symbols import SymbolTable
 from engine.decode.v3_dates import stamp_of
 from engine.decode.v3_fields import ORDER_WORDS, TOPIC_TYPES, type_of_topic
 from engine.decode.values import code_of, session_of, side_of, venue_of
@@ -32,11 +30,11 @@ from engine.schema.codes import ControlOp, Instrument, Reject, SlotKind, SourceT
 from engine.schema.slots import (
     CONTROL,
     DETAIL_BYTES,
+    INDEX,
     LEVEL_VOLUME_MAX,
     ODD_LOT,
     PRICE_E2_MAX,
     QUOTE,
-    SLOT_BYTES,
 )
 
 CHANNEL = "data"  # compared without case
@@ -49,75 +47,49 @@ Book = tuple[list[int], list[int]]
 class _Plan:
     """One topic type, sorted by what the oracle does with its keys."""
 
-    keys: dict[Kind, str]  # of what is no number
-    numbers: tuple[tuple[Field, int], ...]  # and their places
+    kinds: frozenset[Kind]
+    numbers: tuple[Number, ...]
     books: tuple[Field, ...]
     told: tuple[str, ...]  # a message without any of these says nothing
 
 
 def _plan(kind: MessageType) -> _Plan:
-    books = tuple(each for each in kind.fields if each.kind == Kind.LEVELS)
-    numbers = tuple((each, place_of(kind, each)) for each in kind.fields if each.kind in NUMBERS)
     return _Plan(
-        {each.kind: each.wire for each in kind.fields if each.kind not in {*NUMBERS, Kind.LEVELS}},
-        numbers,
-        books,
-        tuple(each.wire for each in (*books, *(field for field, _ in numbers))),
+        frozenset(each.kind for each in kind.fields),
+        numbers_of(kind),
+        tuple(each for each in kind.fields if each.kind == Kind.LEVELS),
+        tuple(each.wire for each in kind.fields if each.kind in {*NUMBERS, Kind.LEVELS}),
     )
 
 
 _PLANS = {each.source: _plan(each) for each in TOPIC_TYPES}
 
 
-class V3Oracle:
-    """Decodes one frame at a time, with the symbol table it shares with the scanner.
+class V3Oracle(FrameOracle):
+    """The oracle of v3."""
 
-    Parameters
-    ----------
-    symbols
-        Ids are taken from here, new codes are interned here.
-    horizon_s
-        Seconds a stamp may lie after its frame's arrival; beyond, the message is BAD_TIME.
-    """
-
-    def __init__(self, symbols: SymbolTable, horizon_s: int = NO_HORIZON_S) -> None:
-        self._symbols = symbols
-        self._horizon_s = horizon_s
-
-    def decode(self, frame: bytes, recv_ns: int, out: NDArray[np.void], at: int) -> Outcome:
-        """Write the frame's slots to ``out[at:]`` (dtype SLOT; room is the caller's duty)."""
-        outcome = Outcome()
-        try:
-            parsed = orjson.loads(frame)
-        except orjson.JSONDecodeError:
-            outcome.reject(Reject.FRAME_NOT_JSON)
-            return outcome
-        if not isinstance(parsed, dict):
-            outcome.reject(Reject.FRAME_SHAPE)
-        elif "topic" in parsed:
-            try:
-                outcome.accept(*self._message(parsed, recv_ns, out, at))
-            except BadValueError as bad:
-                outcome.reject(bad.reason)
-        elif _is_refusal(parsed):
+    def _messages(self, parsed: dict[str, Any], outcome: Outcome) -> Sequence[object]:
+        if "topic" in parsed:
+            return (parsed,)
+        if _is_refusal(parsed):
             outcome.hub_errors = 1
         elif _is_reply(parsed):
             outcome.keepalives = 1
         else:
             outcome.reject(Reject.FRAME_SHAPE)
-        return outcome
+        return ()
 
     def _message(
-        self, parsed: dict[str, Any], recv_ns: int, out: NDArray[np.void], at: int
+        self, message: dict[str, Any], recv_ns: int, out: NDArray[np.void], at: int
     ) -> tuple[int, int]:
-        """Return how many slots a data frame became, and its exch_s."""
-        channel, topic = parsed.get("channel", CHANNEL), parsed["topic"]
+        """Decode a frame with a topic."""
+        channel, topic = message.get("channel", CHANNEL), message["topic"]
         if not isinstance(topic, str) or not isinstance(channel, str):
             raise BadValueError(Reject.MESSAGE_SHAPE)
         kind = type_of_topic(topic) if channel.lower() == CHANNEL else None
         if kind is None:
             raise BadValueError(Reject.UNKNOWN_TYPE)
-        record = parsed.get("data")
+        record = message.get("data")
         if not isinstance(record, dict):
             raise BadValueError(Reject.MESSAGE_SHAPE)
         if kind.source == SourceType.V3_MARKET_FLAG:
@@ -126,7 +98,7 @@ class V3Oracle:
         head = self._head(kind, record, recv_ns)
         if all(is_absent(record.get(key)) for key in plan.told):
             raise BadValueError(Reject.MISSING_FIELD)
-        numbers = [(each, place, _number(each, record)) for each, place in plan.numbers]
+        numbers = [(each, each.read(record)) for each in plan.numbers]
         books = [(each, _book(record.get(each.wire), each.level)) for each in plan.books]
         prior = _prior(record) if kind.source == SourceType.V3_INDEX else 0
         # Nothing below refuses the message but a full table: a rejection leaves no trace.
@@ -138,39 +110,27 @@ class V3Oracle:
             head.intern(self._symbols)
         mine = head.introduce(self._symbols, out, at)
         head.write(out, mine, kind.kinds)
-        i4, i8 = out.view(np.int32), out.view(np.int64)
-        base_i4, base_i8 = mine * (SLOT_BYTES // 4), mine * (SLOT_BYTES // 8)
-        for each, place, value in numbers:
-            if each.kind == Kind.COUNT_I8:
-                i8[base_i8 + place] = value
-            else:
-                i4[base_i4 + place] = value
+        write_numbers(numbers, out, mine)
         for each, (prices, volumes) in books:
             slot = out.view(_BOOKS[each.view])[mine]
             slot[f"{each.target}_price_e2"][: len(prices)] = prices
             slot[f"{each.target}_volume_shares"][: len(volumes)] = volumes
         if prior:
-            i4[base_i4 + _PRIOR_PLACE] = prior
+            out.view(INDEX)[mine][_CHANGE.target] = prior
         return mine + 1 - at, head.exch_s
 
     def _names_a_future(self, symbol_id: int) -> bool:
         """Whether a symbol of no known venue can only be listed on the derivatives board."""
         return bool(self._symbols.rows[symbol_id]["instrument"] == Instrument.FUTURE)
 
-    def _stamp(self, raw: object, recv_ns: int) -> int:
-        exch_s = stamp_of(raw, recv_ns)
-        if exch_s == BAD_STAMP or exch_s > latest_s(recv_ns, self._horizon_s):
-            raise BadValueError(Reject.BAD_TIME)
-        return exch_s
-
     def _head(self, kind: MessageType, record: dict[str, Any], recv_ns: int) -> Head:
         """Read what is not a number, in the order of the reasons a message is refused for."""
-        keys = _PLANS[kind.source].keys
-        code = code_of(record.get("s"), any_case=Kind.SYMBOL_ANY_CASE in keys)
-        exch_s = self._stamp(record.get("t"), recv_ns)
+        kinds = _PLANS[kind.source].kinds
+        code = code_of(record.get("s"), any_case=Kind.SYMBOL_ANY_CASE in kinds)
+        exch_s = self._timely(stamp_of(record.get("t"), recv_ns), recv_ns)
         head = Head(kind.source, recv_ns, exch_s, code, venue_of(record.get("b")))
         head.session = session_of(record.get("ss"))
-        if Kind.SIDE in keys:
+        if Kind.SIDE in kinds:
             head.side = side_of(record.get("si"))
         return head
 
@@ -186,7 +146,7 @@ class V3Oracle:
         board, flag = record.get("b"), record.get("f")
         if is_absent(board) or is_absent(flag):
             raise BadValueError(Reject.MISSING_FIELD)
-        exch_s = self._stamp(record.get("t"), recv_ns)
+        exch_s = self._timely(stamp_of(record.get("t"), recv_ns), recv_ns)
         head = Head(kind.source, recv_ns, exch_s, b"", venue_of(board), session_of(flag))
         head.write(out, at, kind.kinds)
         slot = out.view(CONTROL)[at]
@@ -196,9 +156,8 @@ class V3Oracle:
 
 
 _INDEX_TYPE = next(each for each in TOPIC_TYPES if each.source == SourceType.V3_INDEX)
-_VALUE = next(each for each in _INDEX_TYPE.fields if each.wire == "v")
+_VALUE = next(each for each in numbers_of(_INDEX_TYPE) if each.keys == ("v",))
 _CHANGE = next(each for each in _INDEX_TYPE.fields if each.kind == Kind.CHANGE_E2)
-_PRIOR_PLACE = place_of(_INDEX_TYPE, _CHANGE)
 
 
 def _is_refusal(parsed: dict[str, Any]) -> bool:
@@ -214,15 +173,6 @@ def _is_reply(parsed: dict[str, Any]) -> bool:
         return True
     listed = [parsed[key] for key in ("trading", "data") if key in parsed]
     return bool(listed) and all(each is None or isinstance(each, str) for each in listed)
-
-
-def _number(each: Field, record: dict[str, Any]) -> int:
-    raw = record.get(each.wire)
-    if is_absent(raw):
-        if each.required:
-            raise BadValueError(Reject.MISSING_FIELD)
-        return 0
-    return fixed_point(raw, 2 if each.kind == Kind.PRICE_E2 else 0, each.maximum)
 
 
 def _book(raw: object, shown: int) -> Book:
@@ -252,7 +202,7 @@ def _prior(record: dict[str, Any]) -> int:
     change = record.get(_CHANGE.wire)
     if is_absent(change):
         return 0
-    prior = _number(_VALUE, record) - signed_fixed_point(change, 2, _CHANGE.maximum)
+    prior = _VALUE.read(record) - signed_fixed_point(change, 2, _CHANGE.maximum)
     if not 0 <= prior <= _CHANGE.maximum:
         raise BadValueError(Reject.OUT_OF_RANGE)
     return prior

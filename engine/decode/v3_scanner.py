@@ -15,27 +15,47 @@ frame consumed exactly to its end is accepted.
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.decode.dates import DATE_CACHE_CELLS, NO_HORIZON_S, latest_s
+from engine.decode.dates import latest_s
 from engine.decode.fields import Kind
-from engine.decode.frames import PADDING_BYTES, FrameBatch
+from engine.decode.frames import PADDING_BYTES
 from engine.decode.numbers import DECLINED
-from engine.decode.scanner import Known, Progress, Source, Target, plain_end
-from engine.decode.symbols import SymbolTable, find_id
-from engine.decode.v3_dates import read_stamp
-from engine.decode.v3_grammar import DATA_START, FRAME_START, V3_GRAMMAR, V3Grammar
-from engine.decode.v3_values import (
-    FOUR_BYTES,
-    NULL,
+from engine.decode.scalars import (
     byte_at,
+    is_null,
+    plain_end,
+    quote_of,
+    read_code,
     read_either,
-    read_v3_code,
-    read_word,
+    read_text,
     skip_scalar,
 )
-from engine.decode.words import eight, lowest_bits, not_plain, same_bytes, text_word, upper_case
+from engine.decode.scan import (
+    SLOT_I4,
+    SLOT_I8,
+    FrameScanner,
+    Known,
+    Scan,
+    Source,
+    Target,
+    clear_slots,
+    settled_venue,
+    write_head,
+)
+from engine.decode.symbols import find_id
+from engine.decode.v3_dates import read_stamp
+from engine.decode.v3_grammar import DATA_START, FRAME_START, V3_GRAMMAR, V3Grammar
+from engine.decode.words import (
+    eight,
+    is_text,
+    lowest_bits,
+    not_plain,
+    same_bytes,
+    text_word,
+    upper_case,
+)
 from engine.jit import inlined_kernel, lean_kernel
-from engine.schema.codes import FeedSession, Instrument, Side, Venue
-from engine.schema.slots import LEVEL_COUNT, LEVEL_VOLUME_MAX, PRICE_E2_MAX, SLOT_BYTES
+from engine.schema.codes import FeedSession, Instrument, Side, TradingStatus, Venue
+from engine.schema.slots import LEVEL_COUNT, LEVEL_VOLUME_MAX, PRICE_E2_MAX
 
 SLOTS_PER_FRAME_MAX = 2  # SYMBOL and data
 
@@ -46,8 +66,9 @@ _SKIP, _SYMBOL, _STAMP, _EXCHANGE, _SESSION, _SIDE = (
 _PRICE_E2, _COUNT_I8, _LEVELS = (int(kind) for kind in (Kind.PRICE_E2, Kind.COUNT_I8, Kind.LEVELS))
 _OTHER_SESSION, _NO_SESSION = int(FeedSession.OTHER), int(FeedSession.NONE)
 _UNKNOWN_SIDE, _UNKNOWN_VENUE = int(Side.UNKNOWN), int(Venue.UNKNOWN)
-_FUTURE = int(Instrument.FUTURE)
+_FUTURE, _NO_STATUS = int(Instrument.FUTURE), int(TradingStatus.NONE)
 
+_QUOTE = quote_of(b'"')
 _TRADE_STEM, _QUOTE_STEM = text_word(b"trade."), text_word(b"quote.")
 _INDEX_STEM, _TICK, _ALL = text_word(b"INDEX."), text_word(b'@tick"'), text_word(b'@*"')
 _DATA_START_0, _DATA_START_1 = text_word(DATA_START[:8]), text_word(DATA_START[-8:])
@@ -60,7 +81,6 @@ _EMPTY, _KEY_END, _NEXT_LEVEL, _LAST_LEVEL = (
     text_word(each) for each in (b"[]", b'":', b"],", b"]]")
 )
 _AT_SIGNS = text_word(b"@@@@@@@@")
-_SLOT_I8, _SLOT_I4 = SLOT_BYTES // 8, SLOT_BYTES // 4
 
 
 @lean_kernel
@@ -132,17 +152,7 @@ def topic_end(words: NDArray[np.void], at: int, end: int) -> int:
 
 @lean_kernel
 def scan_v3_record(
-    words: NDArray[np.void],
-    at: int,
-    end: int,
-    row: int,
-    recv_ns: int,
-    latest: int,
-    grammar: V3Grammar,
-    known: Known,
-    date_cache: NDArray[np.int64],
-    target: Target,
-    slot: int,
+    scan: Scan[V3Grammar], at: int, end: int, row: int, recv_ns: int, slot: int
 ) -> tuple[int, int]:
     """Turn the object of one frame into a slot.
 
@@ -152,8 +162,6 @@ def scan_v3_record(
         After the opening brace; how far words may reach.
     row
         Which type, a row of the grammar.
-    latest
-        The latest stamp it may carry, see `dates.latest_s`.
     slot
         The slot to write; overwritten whatever happens.
 
@@ -162,11 +170,11 @@ def scan_v3_record(
     tuple[int, int]
         Where the closing brace ends, or DECLINED; and its exch_s.
     """
+    words, grammar, known, target = scan.words, scan.grammar, scan.known, scan.target
     keys = grammar.keys[row]
     i4, i8 = target.i4, target.i8
-    base_i8, base_i4 = slot * _SLOT_I8, slot * _SLOT_I4
-    for i in range(base_i8, base_i8 + _SLOT_I8):
-        i8[i] = 0
+    base_i8, base_i4 = slot * SLOT_I8, slot * SLOT_I4
+    clear_slots(i8, slot, 1)
     symbol_id, exch_s, seen, expected = 0, 0, 0, 0
     exchange, session, side = 0, 0, 0
     while True:
@@ -186,7 +194,7 @@ def scan_v3_record(
             at = plain_end(words, at + 1, end)
             if at < 0 or at + 8 > end or eight(words, at) & 0xFFFF != _KEY_END:
                 return DECLINED, 0
-            at = skip_scalar(words, at + 2, end)
+            at = skip_scalar(words, at + 2, end, _QUOTE)
         else:
             key = keys[key_at]
             expected = key_at + 1 if key_at + 1 < len(keys) else 0
@@ -196,7 +204,7 @@ def scan_v3_record(
                 return DECLINED, 0
             seen |= bit
             if kind in (_PRICE_E2, _COUNT_I8):
-                if eight(words, at) & FOUR_BYTES == NULL and key["required"] == 0:
+                if is_null(words, at) and key["required"] == 0:
                     at += 4
                 else:
                     value, at = read_either(words, at, end, 2 if kind == _PRICE_E2 else 0)
@@ -209,24 +217,26 @@ def scan_v3_record(
             elif kind == _LEVELS:
                 at = scan_levels(words, at, end, i4, base_i4 + int(key["place"]))
             elif kind == _STAMP:
-                exch_s, at = read_stamp(words, at, end, recv_ns, date_cache)
+                exch_s, at = read_stamp(words, at, end, recv_ns, scan.date_cache)
             elif kind == _SYMBOL:
-                low, high, at = read_word(words, at, end)
+                low, high, at = read_text(words, at, end, _QUOTE)
                 symbol_id = find_id(known.cells, known.codes, low, high)
                 if symbol_id == 0:
                     return DECLINED, 0
             elif kind == _SIDE:
-                side, at = read_v3_code(words, at, end, grammar.sides, _UNKNOWN_SIDE, _UNKNOWN_SIDE)
+                side, at = read_code(
+                    words, at, end, _QUOTE, grammar.sides, _UNKNOWN_SIDE, _UNKNOWN_SIDE
+                )
             elif kind == _EXCHANGE:
-                exchange, at = read_v3_code(
-                    words, at, end, grammar.venues, _UNKNOWN_VENUE, _UNKNOWN_VENUE
+                exchange, at = read_code(
+                    words, at, end, _QUOTE, grammar.venues, _UNKNOWN_VENUE, _UNKNOWN_VENUE
                 )
             elif kind == _SESSION:
-                session, at = read_v3_code(
-                    words, at, end, grammar.sessions, _OTHER_SESSION, _NO_SESSION
+                session, at = read_code(
+                    words, at, end, _QUOTE, grammar.sessions, _OTHER_SESSION, _NO_SESSION
                 )
             else:  # _SKIP
-                at = skip_scalar(words, at, end)
+                at = skip_scalar(words, at, end, _QUOTE)
         if at < 0 or at + 8 > end:
             return DECLINED, 0
         follows = eight(words, at) & 0xFF
@@ -237,49 +247,39 @@ def scan_v3_record(
             break
         return DECLINED, 0
     required = int(grammar.required[row])
-    if seen & required != required or exch_s > latest:
+    if seen & required != required or exch_s > latest_s(recv_ns, scan.horizon_s):
         return DECLINED, 0
-    venue, listed = exchange, int(known.rows[symbol_id]["venue"])
-    if listed == _UNKNOWN_VENUE:
-        # The symbol learns its venue: introduced again by the oracle.
-        if venue != _UNKNOWN_VENUE or int(known.rows[symbol_id]["instrument"]) == _FUTURE:
-            return DECLINED, 0
-    elif venue == _UNKNOWN_VENUE:
-        venue = listed
-    head = target.slots[slot]
-    head["recv_ns"] = recv_ns
-    head["exch_s"] = exch_s
-    head["symbol_id"] = symbol_id
-    head["kind"] = grammar.slot_kinds[row]
-    head["venue"] = venue
-    head["session"] = session
-    head["side"] = side
-    head["source_type"] = grammar.sources[row]
+    venue = settled_venue(known, symbol_id, exchange)
+    if venue < 0 or (
+        # The oracle knows where futures are listed.
+        venue == _UNKNOWN_VENUE and int(known.rows[symbol_id]["instrument"]) == _FUTURE
+    ):
+        return DECLINED, 0
+    write_head(
+        target.slots,
+        slot,
+        recv_ns,
+        exch_s,
+        symbol_id,
+        int(grammar.slot_kinds[row]),
+        venue,
+        session,
+        _NO_STATUS,
+        int(grammar.sources[row]),
+    )
+    target.slots[slot]["side"] = side
     return at, exch_s
 
 
 @lean_kernel
-def scan_v3_frame(
-    words: NDArray[np.void],
-    at: int,
-    frame_end: int,
-    recv_ns: int,
-    latest: int,
-    grammar: V3Grammar,
-    known: Known,
-    date_cache: NDArray[np.int64],
-    target: Target,
-    slot: int,
-) -> int:
+def scan_v3_frame(scan: Scan[V3Grammar], at: int, frame_end: int, recv_ns: int, slot: int) -> int:
     """Turn one frame into a slot; return its exch_s, or DECLINED."""
-    if at + _FRAME_BYTES_MIN > frame_end:
-        return DECLINED
+    words = scan.words
     end = frame_end + PADDING_BYTES
-    count = len(grammar.frame_start)
-    for i in range(count):
-        offset = 8 * i if i < count - 1 else _FRAME_START_BYTES - 8
-        if eight(words, at + offset) != int(grammar.frame_start[i]):
-            return DECLINED
+    if at + _FRAME_BYTES_MIN > frame_end or not is_text(
+        words, at, scan.grammar.frame_start, _FRAME_START_BYTES
+    ):
+        return DECLINED
     at += _FRAME_START_BYTES
     stem = eight(words, at) & _SIX
     at += 6
@@ -299,19 +299,7 @@ def scan_v3_frame(
         or eight(words, at + _DATA_START_BYTES - 8) != _DATA_START_1
     ):
         return DECLINED
-    at, exch_s = scan_v3_record(
-        words,
-        at + _DATA_START_BYTES,
-        end,
-        row,
-        recv_ns,
-        latest,
-        grammar,
-        known,
-        date_cache,
-        target,
-        slot,
-    )
+    at, exch_s = scan_v3_record(scan, at + _DATA_START_BYTES, end, row, recv_ns, slot)
     if at < 0 or at + 1 != frame_end or eight(words, at) & 0xFF != _BRACE:
         return DECLINED
     return exch_s
@@ -320,16 +308,17 @@ def scan_v3_frame(
 @lean_kernel
 def scan_v3_batch(
     source: Source,
-    first: int,
-    count: int,
-    horizon_s: int,
     grammar: V3Grammar,
     known: Known,
-    date_cache: NDArray[np.int64],
     target: Target,
+    date_cache: NDArray[np.int64],
+    horizon_s: int,
+    first: int,
+    count: int,
     slot: int,
 ) -> tuple[int, int, int, int]:
     """Decode frames [first, count) until one is declined or might not fit: see Progress."""
+    scan = Scan(source.words, grammar, known, target, date_cache, horizon_s)
     capacity = len(target.slots)
     start_slot, exch_s = slot, 0
     start = int(source.ends[first - 1]) if first > 0 else 0
@@ -337,18 +326,7 @@ def scan_v3_batch(
         if slot + SLOTS_PER_FRAME_MAX > capacity:
             return frame, slot, slot - start_slot, exch_s
         end = int(source.ends[frame])
-        its_exch_s = scan_v3_frame(
-            source.words,
-            start,
-            end,
-            int(source.recv_ns[frame]),
-            latest_s(int(source.recv_ns[frame]), horizon_s),
-            grammar,
-            known,
-            date_cache,
-            target,
-            slot,
-        )
+        its_exch_s = scan_v3_frame(scan, start, end, int(source.recv_ns[frame]), slot)
         if its_exch_s < 0:
             return frame, slot, slot - start_slot, exch_s
         slot += 1
@@ -357,40 +335,12 @@ def scan_v3_batch(
     return count, slot, slot - start_slot, exch_s
 
 
-class V3Scanner:
-    """The kernel with its own date cache, for one symbol table.
+class V3Scanner(FrameScanner[V3Grammar]):
+    """The scanner of v3."""
 
-    Parameters
-    ----------
-    symbols
-        Codes it has introduced are the ones it resolves.
-    horizon_s
-        Seconds a stamp may lie after its frame's arrival; beyond, the frame is declined.
-    """
-
-    def __init__(self, symbols: SymbolTable, horizon_s: int = NO_HORIZON_S) -> None:
-        self._known = Known(symbols.index, symbols.codes, symbols.rows)
-        self._horizon_s = horizon_s
-        self._date_cache: NDArray[np.int64] = np.zeros(DATE_CACHE_CELLS, np.int64)
+    grammar = V3_GRAMMAR
+    kernel = staticmethod(scan_v3_batch)
 
     def slots_max(self, _frame_bytes: int) -> int:
         """Return an upper bound for the slots a frame can become, however long it is."""
         return SLOTS_PER_FRAME_MAX
-
-    def scan(self, batch: FrameBatch, first: int, target: Target, slot: int) -> Progress:
-        """Decode frames from `first` into ``target.slots[slot:]`` as far as it goes.
-
-        It stops before a frame it declines, and before one that might not fit.
-        """
-        progress = scan_v3_batch(
-            Source(batch.words, batch.ends, batch.recv_ns),
-            first,
-            batch.count,
-            self._horizon_s,
-            V3_GRAMMAR,
-            self._known,
-            self._date_cache,
-            target,
-            slot,
-        )
-        return Progress(*(int(each) for each in progress))

@@ -37,6 +37,12 @@ def text_word(text: bytes) -> int:
     return int.from_bytes(text.ljust(8, b"\0"), "little", signed=True)
 
 
+def text_words(text: bytes) -> NDArray[np.int64]:
+    """Return a text of eight bytes or more as words; the last one may overlap the one before."""
+    starts = [*range(0, len(text) - 8, 8), len(text) - 8]
+    return np.array([text_word(text[at : at + 8]) for at in starts], np.int64)
+
+
 def words_over(data: NDArray[np.uint8]) -> NDArray[np.void]:
     """Return a view of `data` (1-D, contiguous) whose element p is the eight bytes at p.
 
@@ -55,6 +61,17 @@ def eight(words: NDArray[np.void], at: int) -> int:
     if words.strides[0] != 1:
         return 0
     return int(words[np.uint64(at)]["eight"])
+
+
+@inlined_kernel
+def is_text(words: NDArray[np.void], at: int, text: NDArray[np.int64], length: int) -> bool:
+    """Whether the text of `length` bytes, as `text_words` writes it, stands at `at`."""
+    count = len(text)
+    for i in range(count):
+        offset = 8 * i if i < count - 1 else length - 8
+        if eight(words, at + offset) != int(text[i]):
+            return False
+    return True
 
 
 @inlined_kernel

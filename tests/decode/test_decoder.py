@@ -11,6 +11,7 @@ from engine.schema.slots import SLOT
 from tests.oracle.decode_frames import (
     TYPES,
     Decoded,
+    assert_batching_is_invisible,
     compare,
     envelope,
     frame,
@@ -43,14 +44,7 @@ def mixed_frames():
 @pytest.mark.parametrize("frames_per_batch", [1, 2, 3, 7, 1000])
 @pytest.mark.parametrize("out_slots", [256, 65_536])
 def test_batching_is_invisible(frames_per_batch, out_slots):
-    frames = mixed_frames()
-    whole = Decoded().feed(*frames)
-    cut = Decoded()
-    for at in range(0, len(frames), frames_per_batch):
-        cut.feed(*frames[at : at + frames_per_batch], recv_ns=1_000 + at, out_slots=out_slots)
-    assert cut.slots.tobytes() == whole.slots.tobytes()
-    assert cut.counters.tobytes() == whole.counters.tobytes()
-    cut.assert_conserved()
+    assert_batching_is_invisible(mixed_frames(), [frames_per_batch], out_slots=out_slots)
 
 
 def test_counters():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from engine.decode.frames import FrameBatch
-from engine.decode.scanner import MESSAGE_BYTES_MIN, Scanner, slots_max, target_over
+from engine.decode.scan import target_over
+from engine.decode.scanner import MESSAGE_BYTES_MIN, Scanner, slots_max
 from engine.schema.slots import SLOT
 from tests.oracle.decode_frames import (
     CANONICAL,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.decode.frames import FrameBatch
-from engine.decode.scanner import target_over
+from engine.decode.scan import target_over
 from engine.decode.v3_scanner import V3Scanner
 from engine.schema.codes import Venue
 from engine.schema.slots import SLOT

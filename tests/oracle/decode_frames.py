@@ -7,6 +7,7 @@ field table.
 from __future__ import annotations
 
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ from engine.schema.codes import (
 from engine.schema.counters import INGEST_COUNTERS
 from engine.schema.slots import HEAD_FIELDS, SLOT, rows_over
 
-GOLDEN = [
-    json.loads(line)
-    for line in (Path(__file__).parent.parent / "data" / "ssi-golden.jsonl")
-    .read_text()
-    .splitlines()
-]
+
+def golden(name: str) -> list[dict[str, Any]]:
+    """Return the frames kept in tests/data."""
+    lines = (Path(__file__).parent.parent / "data" / name).read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+GOLDEN = golden("ssi-golden.jsonl")
 
 Record = dict[str, Any]
 
@@ -335,6 +338,49 @@ def assert_same(one: Decoded, other: Decoded) -> None:
     assert one.rejected == other.rejected
     for name in ("messages", "slots", "keepalives", "hub_errors"):
         assert one.count(name) == other.count(name), name
+
+
+def assert_no_message(decoded: Decoded, keepalives: int, hub_errors: int) -> None:
+    """Nothing was decoded or refused, but so many frames of other kinds were counted."""
+    assert decoded.count("messages") == 0
+    assert decoded.count("keepalives") == keepalives
+    assert decoded.count("hub_errors") == hub_errors
+    assert not decoded.rejected
+
+
+def assert_batching_is_invisible(
+    frames: list[bytes],
+    sizes: list[int],
+    *,
+    protocol: str = "v2",
+    recv_ns: int = 1_000,
+    out_slots: int = 65_536,
+    oracle_max: int | None = None,
+) -> None:
+    """The same slots and counters, whether frames come as one batch or as many of these sizes."""
+    whole = Decoded(protocol=protocol).feed(*frames, recv_ns=recv_ns)
+    cut, at, turns = Decoded(protocol=protocol), 0, cycle(sizes)
+    while at < len(frames):
+        batch = frames[at : at + next(turns)]
+        cut.feed(*batch, recv_ns=recv_ns + at, out_slots=out_slots, oracle_max=oracle_max)
+        at += len(batch)
+    assert cut.slots.tobytes() == whole.slots.tobytes()
+    assert cut.counters.tobytes() == whole.counters.tobytes()
+    whole.assert_conserved()
+
+
+def assert_neighbours_do_not_matter(
+    warm: list[bytes],
+    frames: list[bytes],
+    *,
+    protocol: str = "v2",
+    recv_ns: int = 1_000,
+) -> None:
+    """Frames that lie side by side in a batch decode as the oracle, frame by frame, says."""
+    together, apart = Decoded(protocol=protocol), OracleOnly(protocol=protocol)
+    for each in (together, apart):
+        each.feed(*warm, recv_ns=recv_ns).feed(*frames, recv_ns=recv_ns)
+    assert_same(together, apart)
 
 
 def compare(

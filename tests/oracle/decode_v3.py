@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.schema.codes import SlotKind
 from engine.schema.slots import rows_over
-from tests.oracle.decode_frames import Decoded, OracleOnly, assert_same
+from tests.oracle.decode_frames import Decoded, OracleOnly, assert_same, golden
 from tests.oracle.decode_v3_twin import meaning
 
-GOLDEN_V3 = [
-    json.loads(line)
-    for line in (Path(__file__).parent.parent / "data" / "ssi-v3-golden.jsonl")
-    .read_text()
-    .splitlines()
-]
+GOLDEN_V3 = golden("ssi-v3-golden.jsonl")
 
 RECV_NS = 1_786_693_510 * 1_000_000_000  # 2026-08-14T14:45:10+07:00
 _T = "2026/08/14 14:45:03"

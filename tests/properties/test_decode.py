@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from engine.decode.numbers import DECLINED, BadValueError, fixed_point, read_number
 from engine.decode.words import words_over
+from tests.oracle.decode_broken import broken, odd_values
 from tests.oracle.decode_frames import (
     CANONICAL,
     TYPES,
-    Decoded,
-    OracleOnly,
-    assert_same,
+    assert_batching_is_invisible,
+    assert_neighbours_do_not_matter,
     compare,
     envelope,
     frame,
@@ -85,41 +85,7 @@ valid_frames = st.lists(envelopes, min_size=1, max_size=4).map(lambda each: hub(
 
 # --- and as nobody should ----------------------------------------------------------------------
 
-odd_values = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.text(max_size=20),
-    st.floats(),
-    st.integers(-(10**25), 10**25),
-    st.sampled_from(
-        [
-            "NaN",
-            "",
-            "123",
-            "-1",
-            "1e5",
-            1e30,
-            -0.0,
-            1.5e-9,
-            10**17,
-            10**17 + 1,
-            [],
-            {},
-            [[[[[]]]]],
-            {"a": {"b": 1}},
-            "14/08/2026",
-            'a"b',
-            "a\\b",
-            "\u0110\u1ed3ng",
-            0.005,
-            0.015,
-            2.675,
-            1e15,
-            20_000_000.0,
-            20_000_000.005,
-        ]
-    ),
-)
+odd_record_values = odd_values([[[[[]]]]], {"a": {"b": 1}}, "14/08/2026", 20_000_000.0)
 
 
 @st.composite
@@ -128,7 +94,7 @@ def odd_frames(draw):
     kind = draw(st.sampled_from(TYPES))
     record = dict(CANONICAL[kind])
     for key in draw(st.lists(st.sampled_from(list(record)), max_size=3)):
-        record[key] = draw(odd_values)
+        record[key] = draw(odd_record_values)
     for key in draw(st.lists(st.sampled_from(list(record)), max_size=2)):
         record.pop(key, None)
     items = list(record.items())
@@ -143,54 +109,11 @@ def odd_frames(draw):
     return hub(text({"DataType": kind, "Content": content}))
 
 
-@st.composite
-def broken_frames(draw):
-    """Return a frame with bytes cut, flipped, inserted or repeated."""
-    raw = bytearray(frame(draw(st.sampled_from(TYPES))))
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, max(len(raw) - 1, 0)))
-        what = draw(st.sampled_from(["cut", "flip", "insert", "drop", "digit", "repeat"]))
-        if not raw:
-            break
-        if what == "cut":
-            del raw[at:]
-        elif what == "flip":
-            raw[at] = draw(st.integers(0, 255))
-        elif what == "insert":
-            raw[at:at] = draw(
-                st.one_of(
-                    st.binary(max_size=9),
-                    st.sampled_from(
-                        [
-                            b"\\",
-                            b'"',
-                            b"0",
-                            b"9" * 30,
-                            b"\\u0041",
-                            b" ",
-                            b"e5",
-                            b"[" * 3000,
-                            b"-",
-                            b".",
-                        ]
-                    ),
-                )
-            )
-        elif what == "drop":
-            del raw[at : at + draw(st.integers(1, 12))]
-        elif what == "digit":
-            digits = [i for i, byte in enumerate(raw) if 48 <= byte <= 57]
-            if digits:
-                raw[digits[at % len(digits)]] = draw(st.sampled_from(b"0123456789.-eE,"))
-        else:
-            raw[at:at] = raw[at : at + draw(st.integers(1, 200))]
-    return bytes(raw)
-
-
+broken_frames = broken(st.sampled_from([frame(kind) for kind in TYPES]))
 any_frames = st.one_of(
     valid_frames,
     odd_frames(),
-    broken_frames(),
+    broken_frames,
     st.binary(max_size=60),
     st.sampled_from([b"{}", b"", b'{"I":"0"}', b'{"C":"x","S":1,"M":[]}']),
 )
@@ -216,26 +139,13 @@ def test_scanner_and_oracle_agree_on_anything(frames):
     st.lists(st.integers(1, 4), min_size=1, max_size=10),
     st.sampled_from([4096, 65_536]),
 )
-def test_batching_is_invisible(frames, cuts, out_slots):
-    whole, cut = Decoded().feed(*frames), Decoded()
-    at = 0
-    for i in range(len(frames)):
-        size = cuts[i % len(cuts)]
-        if at < len(frames):
-            cut.feed(*frames[at : at + size], recv_ns=1_000 + at, out_slots=out_slots)
-        at += size
-    assert cut.slots.tobytes() == whole.slots.tobytes()
-    assert cut.counters.tobytes() == whole.counters.tobytes()
-    whole.assert_conserved()
+def test_batching_is_invisible(frames, sizes, out_slots):
+    assert_batching_is_invisible(frames, sizes, out_slots=out_slots)
 
 
-@given(broken_frames(), st.binary(max_size=40), st.binary(max_size=40))
+@given(broken_frames, st.binary(max_size=40), st.binary(max_size=40))
 def test_a_frames_neighbours_do_not_matter(raw, before, after):
-    warm = [frame(kind) for kind in TYPES]
-    alone, among = Decoded().feed(*warm), OracleOnly().feed(*warm)
-    alone.feed(before, raw, after)
-    among.feed(before, raw, after)
-    assert_same(alone, among)
+    assert_neighbours_do_not_matter([frame(kind) for kind in TYPES], [before, raw, after])
 
 
 number_texts = st.from_regex(r"(0|[1-9][0-9]{0,16})(\.[0-9]{1,20})?", fullmatch=True)

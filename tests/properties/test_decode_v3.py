@@ -11,7 +11,11 @@ from engine.decode.dates import BAD_STAMP, DATE_CACHE_CELLS
 from engine.decode.numbers import DECLINED
 from engine.decode.v3_dates import read_stamp, stamp_of
 from engine.decode.words import words_over
-from tests.oracle.decode_frames import Decoded, OracleOnly, assert_same
+from tests.oracle.decode_broken import broken, odd_values
+from tests.oracle.decode_frames import (
+    assert_batching_is_invisible,
+    assert_neighbours_do_not_matter,
+)
 from tests.oracle.decode_v3 import (
     CANONICAL_V3,
     RECV_NS,
@@ -115,21 +119,10 @@ def valid_frames(draw, kinds=TOPICS):
 
 # --- and as nobody should ----------------------------------------------------------------------
 
-odd_values = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.text(max_size=20),
-    st.floats(),
-    st.integers(-(10**25), 10**25),
+odd_data_values = st.one_of(
+    odd_values("ATO", [[[]]]),
     stamps,
     st.lists(st.one_of(st.integers(), st.lists(st.floats(), max_size=3)), max_size=3),
-    st.sampled_from(
-        [
-            *("NaN", "", "123", "-1", "1e5", "ATO", 'a"b', "a\\b", "\u0110\u1ed3ng"),
-            *(1e30, -0.0, 1.5e-9, 10**17, 10**17 + 1, 0.005, 0.015, 2.675, 1e15, 20_000_000.005),
-            *([], {}, [[[]]]),
-        ]
-    ),
 )
 topics = st.one_of(
     st.sampled_from([topic for topic, _ in CANONICAL_V3.values()]),
@@ -146,13 +139,13 @@ def odd_frames(draw):
     topic, data = CANONICAL_V3[kind]
     data = dict(data)
     for key in draw(st.lists(st.sampled_from([*data, "b", "zz"]), max_size=3)):
-        data[key] = draw(odd_values)
+        data[key] = draw(odd_data_values)
     for key in draw(st.lists(st.sampled_from(list(data)), max_size=2)):
         data.pop(key, None)
     whole = {
         "channel": draw(st.sampled_from(["DATA"] * 4 + ["data", "TRADING", None])),
         "topic": draw(st.one_of(st.just(topic), topics)),
-        "data": data if draw(st.integers(0, 9)) else draw(odd_values),
+        "data": data if draw(st.integers(0, 9)) else draw(odd_data_values),
     }
     for key in draw(st.lists(st.sampled_from(["channel", "topic", "data"]), max_size=1)):
         whole.pop(key)
@@ -164,34 +157,10 @@ def odd_frames(draw):
     return text.encode()
 
 
-@st.composite
-def broken_frames(draw):
-    """Return a frame with bytes cut, flipped, inserted or repeated."""
-    raw = bytearray(draw(valid_frames(("trade", "quote", "quote", *TOPICS))))
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, max(len(raw) - 1, 0)))
-        what = draw(st.sampled_from(["cut", "flip", "insert", "drop", "digit", "repeat"]))
-        if not raw:
-            break
-        if what == "cut":
-            del raw[at:]
-        elif what == "flip":
-            raw[at] = draw(st.integers(0, 255))
-        elif what == "insert":
-            pieces = [b"\\", b'"', b"0", b"9" * 30, b"\\u0041", b" ", b"e5", b"[" * 3000, b"-"]
-            pieces += [b".", b"}", b"]", b"[]", b",", b'"p":1,', b"null", b"@", b"@1m"]
-            raw[at:at] = draw(st.one_of(st.binary(max_size=9), st.sampled_from(pieces)))
-        elif what == "drop":
-            del raw[at : at + draw(st.integers(1, 12))]
-        elif what == "digit":
-            digits = [i for i, byte in enumerate(raw) if 48 <= byte <= 57]
-            if digits:
-                raw[digits[at % len(digits)]] = draw(st.sampled_from(b"0123456789.-eE,"))
-        else:
-            raw[at:at] = raw[at : at + draw(st.integers(1, 200))]
-    return bytes(raw)
-
-
+broken_frames = broken(
+    valid_frames(("trade", "quote", "quote", *TOPICS)),
+    (b"}", b"]", b"[]", b",", b'"p":1,', b"null", b"@", b"@1m"),
+)
 replies = st.sampled_from(
     [
         b"{}",
@@ -204,9 +173,7 @@ replies = st.sampled_from(
         b"[]",
     ]
 )
-any_frames = st.one_of(
-    valid_frames(), odd_frames(), broken_frames(), st.binary(max_size=60), replies
-)
+any_frames = st.one_of(valid_frames(), odd_frames(), broken_frames, st.binary(max_size=60), replies)
 horizons = st.sampled_from([None, 0, 86_400])
 
 
@@ -232,34 +199,21 @@ def test_scanner_oracle_and_twin_agree_on_anything(frames, horizon_s):
     st.sampled_from([2, 3, 65_536]),
     st.sampled_from([None, 1, 2]),
 )
-def test_batching_is_invisible(frames, cuts, out_slots, oracle_max):
-    whole = Decoded(protocol="v3").feed(*frames, recv_ns=RECV_NS)
-    cut = Decoded(protocol="v3")
-    at = 0
-    for i in range(len(frames)):
-        size = cuts[i % len(cuts)]
-        if at < len(frames):
-            cut.feed(
-                *frames[at : at + size],
-                recv_ns=RECV_NS + at,
-                out_slots=out_slots,
-                oracle_max=oracle_max,
-            )
-        at += size
-    assert cut.slots.tobytes() == whole.slots.tobytes()
-    assert cut.counters.tobytes() == whole.counters.tobytes()
-    whole.assert_conserved()
+def test_batching_is_invisible(frames, sizes, out_slots, oracle_max):
+    assert_batching_is_invisible(
+        frames,
+        sizes,
+        protocol="v3",
+        recv_ns=RECV_NS,
+        out_slots=out_slots,
+        oracle_max=oracle_max,
+    )
 
 
-@given(broken_frames(), st.binary(max_size=40), st.binary(max_size=40))
+@given(broken_frames, st.binary(max_size=40), st.binary(max_size=40))
 def test_a_frames_neighbours_do_not_matter(raw, before, after):
     warm = [v3(kind) for kind in TOPICS]
-    alone = Decoded(protocol="v3").feed(*warm, recv_ns=RECV_NS)
-    among = OracleOnly(protocol="v3").feed(*warm, recv_ns=RECV_NS)
-    assert_same(
-        alone.feed(before, raw, after, recv_ns=RECV_NS),
-        among.feed(before, raw, after, recv_ns=RECV_NS),
-    )
+    assert_neighbours_do_not_matter(warm, [before, raw, after], protocol="v3", recv_ns=RECV_NS)
 
 
 stamp_texts = st.one_of(
