@@ -176,9 +176,11 @@ async def read_source(port: int, sink: Sink, meter: Meter) -> None:
     )
     source = SsiV2Source(settings, SystemClock(), random.Random(1))
     running = asyncio.create_task(source.run(sink))
-    await meter.quiet()
+    over = asyncio.create_task(meter.quiet())
+    await asyncio.wait({running, over}, return_when=asyncio.FIRST_COMPLETED)
+    over.cancel()
     source.stop()
-    await running
+    await running  # raises what the sink had to say
 
 
 def _symbols() -> SymbolTable:
