@@ -105,8 +105,9 @@ def run(size: Size = "full") -> dict[str, Any]:
     Returns
     -------
     dict
-        ``drop_to_live_ms``: from the noticed drop to live again, each an incident of its own. ``half_open_noticed_s``: from the last frame to the link
-        being given up, with the timeout that was negotiated.
+        ``drop_to_live_ms``: from the noticed drop to live again, each an incident of its own.
+        ``half_open_noticed_s``: from the last frame to the link being given up, with the timeout
+        that was negotiated.
     """
     drops = measure("drop", DROPS[size]).away_s
     silences = measure("half-open", HALF_OPENS[size]).noticed_s[: HALF_OPENS[size]]  # not our stop
