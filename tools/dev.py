@@ -5,7 +5,7 @@
     python3 tools/dev.py test       all three lanes; --lane nojit|bounds|native picks one, and
                                     anything else on the line goes to pytest
     python3 tools/dev.py format     rewrite the sources in the house style
-    python3 tools/dev.py lint | types | contracts      one part of check
+    python3 tools/dev.py style | lint | types | contracts      one part of check
     python3 tools/dev.py lock       compile requirements/*.lock from pyproject.toml
 
 Any Python from 3.11 on may start it, inside .venv or outside: every command first makes sure that
@@ -72,6 +72,7 @@ def main(arguments: list[str]) -> int:
     return {
         "setup": lambda: 0,
         "format": format_sources,
+        "style": style,
         "lint": lint,
         "types": types,
         "contracts": contracts,
@@ -87,7 +88,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name in ("setup", "check", "format", "lint", "types", "contracts", "lock"):
+    for name in ("setup", "check", "format", "style", "lint", "types", "contracts", "lock"):
         commands.add_parser(name)
     testing = commands.add_parser("test", allow_abbrev=False)
     testing.add_argument("--lane", choices=[*LANES, "all"], default="all")
