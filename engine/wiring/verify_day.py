@@ -249,11 +249,13 @@ def digest(state: Mapping[str, Mapping[str, Any]]) -> str:
     """Hash what was seen without our own receive times: equal input gives an equal hash.
 
     Merged aggregates say how a conflated frame was cut, which depends on timing; they are left
-    out as well.
+    out as well. So are statistics without volume: REST's reference data give symbols that never
+    trade a row, whenever they arrive.
     """
     kept = {
         topic: {key: value for key, value in data.items() if key not in ("recv_ns", "merged")}
         for topic, data in state.items()
+        if data.get("total_volume_shares") != 0
     }
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 

@@ -343,3 +343,9 @@ def test_a_verdict_is_printed_for_a_human(capsys: pytest.CaptureFixture[str]) ->
     assert rest[0] == "  MISMATCH M0: x"
     assert rest[SHOWN_MAX] == "  ... and 2 more"
     assert rest[-1] == "  WRONG SUM A: y"
+
+
+def test_reference_data_do_not_change_a_digest() -> None:
+    seen = {"stats.SSI": {"last_price": 30_150, "total_volume_shares": 100}}
+    told = {"stats.VND": {"reference_price": 20_000, "total_volume_shares": 0}}
+    assert digest(seen | told) == digest(seen)
