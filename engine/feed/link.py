@@ -10,7 +10,6 @@ import ssl
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 from picows import (
     WSCloseCode,
@@ -25,6 +24,7 @@ from picows import (
 
 from engine.clock import Clock
 from engine.feed.http import refused, unreachable
+from engine.feed.silence import Silence
 from engine.feed.source import FeedError, Sink
 from engine.schema.codes import FeedState
 
@@ -38,32 +38,6 @@ SECOND_LOOK_S = 0.01
 # reaches us as an exception or a close, so its logger may be deaf.
 _deaf = logging.getLogger("vntape.feed.socket")
 _deaf.setLevel(logging.CRITICAL + 1)
-
-
-class Silence(Protocol):
-    """What the watchdog asks. Seconds of the loop's clock.
-
-    Attributes
-    ----------
-    silence_s
-        How long silence may last.
-    """
-
-    silence_s: float
-
-    @property
-    def warn_s(self) -> float:
-        """When silence becomes suspicious."""
-        ...
-
-    @property
-    def dead_s(self) -> float:
-        """When silence means that the link is dead."""
-        ...
-
-    def heard(self, now_s: float) -> None:
-        """Restart the silence."""
-        ...
 
 
 class LinkSocket(WSListener):

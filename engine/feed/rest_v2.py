@@ -14,14 +14,13 @@ import orjson
 
 from engine.clock import Clock
 from engine.feed.http import ask
+from engine.feed.lookups import Lookups, Rows
 from engine.feed.reconnect import TOO_MANY_REQUESTS
 from engine.feed.redact import Redactor
 from engine.feed.source import FeedError
 from engine.feed.tokens import expiry_s
 
 PATH = "api/v2/Market/"
-PAGE_SIZE = 1_000
-PAGES_MAX = 10
 UNAUTHORISED = 401
 
 # "API calls quota exceeded! maximum admitted x per y s" (section 1.8): the window is y seconds.
@@ -54,7 +53,7 @@ class RestSettings:
     token_margin_s: float
 
 
-class RestV2:
+class RestV2(Lookups):
     """Asks SSI's REST host. One object per key, shared by everyone who asks with that key.
 
     Parameters
@@ -66,6 +65,7 @@ class RestV2:
     """
 
     def __init__(self, settings: RestSettings, clock: Clock) -> None:
+        super().__init__(settings.interval_s)
         self.request_count = 0
         self.failure_count = 0
         self.token_expires_s = 0  # UTC seconds; 0: no token is kept
@@ -76,7 +76,13 @@ class RestV2:
         self._token = ""
         self._token_turn = asyncio.Lock()  # one token is fetched for all who wait
         self._lookup_turn = asyncio.Lock()
-        self._lookup_due_s = 0.0  # on the loop's clock
+
+    def row_count(self, page: Rows) -> int:
+        """Count rows, or what they wrap (SecuritiesDetails)."""
+        return sum(
+            max([1, *(len(value) for value in row.values() if isinstance(value, list))])
+            for row in page
+        )
 
     def clean(self, text: str) -> str:
         """Return text that may be shown: one line, cut, without any secret of ours."""
@@ -182,39 +188,6 @@ class RestV2:
                     if token == self._token:  # else somebody renewed it meanwhile
                         self.forget_token()
 
-    async def pages(
-        self, http: aiohttp.ClientSession, api: str, **query: str | int
-    ) -> list[dict[str, Any]]:
-        """Return the rows of all pages of a lookup, at most `PAGES_MAX`; raises as `get`.
-
-        The last page is short. Rows that wrap a list (SecuritiesDetails) count as many as it holds.
-        """
-        rows: list[dict[str, Any]] = []
-        before: list[dict[str, Any]] = []
-        for number in range(1, PAGES_MAX + 1):
-            page = await self.get(http, api, **query, pageIndex=number, pageSize=PAGE_SIZE)
-            if page == before:  # a server that does not know pages repeats itself
-                break
-            rows += page
-            if _row_count(page) < PAGE_SIZE:
-                break
-            before = page
-        return rows
-
-    async def _token_when_due(self, http: aiohttp.ClientSession) -> str:
-        """Return the token once the next lookup is due.
-
-        A token that is not given costs a turn too: a long backlog must not become a storm of
-        logins at a server that refuses them.
-        """
-        now_s = asyncio.get_running_loop().time
-        await asyncio.sleep(max(0.0, self._lookup_due_s - now_s()))
-        try:
-            return await self.token(http)
-        except FeedError:
-            self._lookup_due_s = now_s() + self._settings.interval_s
-            raise
-
     async def _rows(
         self, http: aiohttp.ClientSession, api: str, token: str, query: dict[str, str | int]
     ) -> list[dict[str, Any]]:
@@ -301,10 +274,3 @@ class _Quota(FeedError):
         super().__init__(text, TOO_MANY_REQUESTS)
         found = QUOTA_WINDOW.search(text)
         self.window_s = min(max(interval_s, float(found[1]) if found else 0.0), QUOTA_WINDOW_MAX_S)
-
-
-def _row_count(rows: list[dict[str, Any]]) -> int:
-    """Count rows, or what they wrap."""
-    return sum(
-        max([1, *(len(value) for value in row.values() if isinstance(value, list))]) for row in rows
-    )

@@ -7,19 +7,17 @@ from typing import Any
 import aiohttp
 
 from engine.clock import Clock
+from engine.feed.lookups import Lookups
 from engine.feed.reconnect import TOO_MANY_REQUESTS
 from engine.feed.session_v3 import RestV3Settings, SessionV3
-from engine.feed.source import FeedError
 from engine.feed.v3_link import Refused
 
 DATA_PATH = "/api/v3/data/"
-PAGE_SIZE = 1_000
-PAGES_MAX = 10
 QUOTA_WAIT_S = 1.0  # when a 429 does not say
 QUOTA_WAIT_S_MAX = 30.0
 
 
-class RestV3(SessionV3):
+class RestV3(SessionV3, Lookups):
     """Asks SSI's v3 REST host. One object per key, shared by everyone who asks with that key.
 
     Parameters
@@ -31,9 +29,9 @@ class RestV3(SessionV3):
     """
 
     def __init__(self, settings: RestV3Settings, clock: Clock) -> None:
-        super().__init__(settings, clock)
+        SessionV3.__init__(self, settings, clock)
+        Lookups.__init__(self, settings.interval_s)
         self._lookup_turn = asyncio.Lock()
-        self._lookup_due_s = 0.0  # on the loop's clock
 
     async def get(
         self, http: aiohttp.ClientSession, api: str, **query: str | int
@@ -70,36 +68,6 @@ class RestV3(SessionV3):
                             self.forget_token()
                     else:
                         raise
-
-    async def pages(
-        self, http: aiohttp.ClientSession, api: str, **query: str | int
-    ) -> list[dict[str, Any]]:
-        """Return the rows of all pages of a lookup, at most `PAGES_MAX`; raises as `get`."""
-        rows: list[dict[str, Any]] = []
-        before: list[dict[str, Any]] = []
-        for number in range(1, PAGES_MAX + 1):
-            page = await self.get(http, api, **query, pageIndex=number, pageSize=PAGE_SIZE)
-            if page == before:  # a server that does not know pages repeats itself
-                break
-            rows += page
-            if len(page) < PAGE_SIZE:
-                break
-            before = page
-        return rows
-
-    async def _token_when_due(self, http: aiohttp.ClientSession) -> str:
-        """Return the token once the next lookup is due.
-
-        A token that is not given costs a turn too: a long backlog must not become a storm of
-        logins at a server that refuses them.
-        """
-        now_s = asyncio.get_running_loop().time
-        await asyncio.sleep(max(0.0, self._lookup_due_s - now_s()))
-        try:
-            return await self.token(http)
-        except FeedError:
-            self._lookup_due_s = now_s() + self._settings.interval_s
-            raise
 
     async def _rows(
         self,

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import orjson
 
+from engine.feed.silence import Silence
 from engine.feed.source import FeedError
 
 CLIENT_PROTOCOL = "1.5"
@@ -37,7 +38,6 @@ CONTROL_BYTES_MAX = 65_536
 
 SILENCE_MAX_S = 60.0  # used when the server announces no keep-alives at all
 TIMEOUT_MAX_S = 300.0  # whatever it announces: a dead link must not look alive for longer
-WARN_FRACTION = 2 / 3  # the framework's own clients warn at this part of the timeout
 
 
 class Event(Enum):
@@ -167,7 +167,7 @@ def check_started(body: bytes) -> None:
         raise FeedError("start answered, but not that it has started")
 
 
-class HubLink:
+class HubLink(Silence):
     """One connection: what its frames mean, how far it is, and when it must be given up.
 
     Parameters
@@ -181,27 +181,12 @@ class HubLink:
     """
 
     def __init__(self, negotiated: Negotiated, hub: str, now_s: float) -> None:
+        super().__init__(negotiated.keepalive_timeout_s, now_s)
         self.stage = Stage.WAITING_FOR_INIT
         self.refusal = ""
         self.errors: list[str] = []  # of the last frame that was an ERROR
-        self.silence_s = negotiated.keepalive_timeout_s
         self._hub = hub
-        self._heard_s = now_s
         self._invocation = -1
-
-    @property
-    def warn_s(self) -> float:
-        """When silence becomes suspicious."""
-        return self._heard_s + WARN_FRACTION * self.silence_s
-
-    @property
-    def dead_s(self) -> float:
-        """When silence means that the link is dead."""
-        return self._heard_s + self.silence_s
-
-    def heard(self, now_s: float) -> None:
-        """Restart the silence: something arrived, or it was us who did not read."""
-        self._heard_s = now_s
 
     def starting(self) -> None:
         """Note that the init frame was acted on and `/start` is under way."""

@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
+from engine.feed.silence import Silence
 from engine.feed.source import FeedError
 
 SUBSCRIBE_BYTES_MAX = 4_000  # the server drops what is larger than 4096; some room is left
 SILENCE_S = 60.0  # the server pings every 30 s: two missing pings
-WARN_FRACTION = 2 / 3
 PING = b'{"method":"ping_pong","channel":"HEARTBEAT"}'
 
 # A data frame is recognised by how it begins. Another order of keys costs a JSON parse, never a
@@ -145,7 +145,7 @@ def _subscribe(topics: list[str]) -> bytes:
     return orjson.dumps({"method": "subscribe", "channel": "DATA", "topics": topics})
 
 
-class V3Link:
+class V3Link(Silence):
     """One connection: what its frames mean, how far it is, and when it must be given up.
 
     Parameters
@@ -168,29 +168,14 @@ class V3Link:
     """
 
     def __init__(self, topics: Sequence[str], silence_s: float, now_s: float) -> None:
+        super().__init__(silence_s, now_s)
         self.stage = Stage.SUBSCRIBING
         self.frames = subscribe_frames(topics)
-        self.silence_s = silence_s
         self.denied = ""
         self.denied_count = 0
         self.refusal: Refused | None = None
-        self._heard_s = now_s
         self._acked = 0
         self._accepted = 0
-
-    @property
-    def warn_s(self) -> float:
-        """When silence becomes suspicious."""
-        return self._heard_s + WARN_FRACTION * self.silence_s
-
-    @property
-    def dead_s(self) -> float:
-        """When silence means that the link is dead."""
-        return self._heard_s + self.silence_s
-
-    def heard(self, now_s: float) -> None:
-        """Restart the silence: something arrived, or it was us who did not read."""
-        self._heard_s = now_s
 
     def receive(self, frame: memoryview | bytes, now_s: float) -> Event:
         """Say what a frame means and note that the server is alive.

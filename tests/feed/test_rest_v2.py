@@ -8,7 +8,8 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.feed.http import open_session
-from engine.feed.rest_v2 import PAGE_SIZE, PAGES_MAX, RestSettings, RestV2
+from engine.feed.lookups import PAGE_SIZE, PAGES_MAX
+from engine.feed.rest_v2 import RestSettings, RestV2
 from engine.feed.source import FeedError
 from tests.feed.simulated import (
     CONSUMER_ID,

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from engine.clock import ManualClock, SystemClock
-from engine.feed import rest_v3
+from engine.feed import lookups, rest_v3
 from engine.feed.refresh_file import RefreshFile, RefreshToken
 from engine.feed.rest_v3 import RestV3
 from engine.feed.session_v3 import SESSION_OVER, RestV3Settings
@@ -480,7 +480,7 @@ def test_lookups_keep_their_distance(monkeypatch):
     async def sleep(delay_s):
         waited.append(delay_s)
 
-    monkeypatch.setattr(rest_v3, "asyncio", AsyncioWith(sleep))
+    monkeypatch.setattr(lookups, "asyncio", AsyncioWith(sleep))
 
     async def body():
         async with asking(rows={OHLC: []}) as (server, http):
@@ -498,7 +498,7 @@ def test_a_login_that_is_refused_costs_a_turn_too(monkeypatch):
     async def sleep(delay_s):
         waited.append(delay_s)
 
-    monkeypatch.setattr(rest_v3, "asyncio", AsyncioWith(sleep))
+    monkeypatch.setattr(lookups, "asyncio", AsyncioWith(sleep))
 
     async def body():
         async with asking() as (server, http):
