@@ -106,6 +106,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, dict[str, Any],
         seen = asyncio.run(asyncio.wait_for(watch(url, is_over), 3 * WATCHDOG_S))
     finally:
         code = tape.stop()
+        shm.rmdir()  # and nothing is left in it
     assert code == 0, tape.text
     truth = json.loads(truth_file.read_text(encoding="utf-8"))
     (file,) = (folder / "demo" / "certificates").glob("*.json")
