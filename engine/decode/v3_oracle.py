@@ -27,6 +27,7 @@ from engine.decode.v3_dates import stamp_of
 from engine.decode.v3_fields import ORDER_WORDS, TOPIC_TYPES, type_of_topic
 from engine.decode.values import code_of, session_of, side_of, venue_of
 from engine.schema.codes import ControlOp, Instrument, Reject, SlotKind, SourceType, Venue
+from engine.schema.record import cut_text
 from engine.schema.slots import (
     CONTROL,
     DETAIL_BYTES,
@@ -211,4 +212,4 @@ def _prior(record: dict[str, Any]) -> int:
 def _line(text: str) -> bytes:
     """Return text as one line of at most DETAIL_BYTES of UTF-8, cut at a character."""
     shown = "".join(each if each.isprintable() else " " for each in text[:DETAIL_BYTES])
-    return shown.encode()[:DETAIL_BYTES].decode(errors="ignore").encode()
+    return cut_text(shown, DETAIL_BYTES)

@@ -136,6 +136,34 @@ async def ask(
         Any other outcome, with the HTTP status when there was one. What the server said may hold
         our secrets: clean the text before it is shown.
     """
+    response, answer = await exchange(
+        http, what, method, url, timeout_s=timeout_s, headers=headers, query=query, body=body
+    )
+    if response.status != 200:
+        raise refused(what, response.status, response.reason or "", _said(answer))
+    return answer
+
+
+async def exchange(
+    http: aiohttp.ClientSession,
+    what: str,
+    method: str,
+    url: str,
+    *,
+    timeout_s: float,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, Any] | None = None,
+    body: Mapping[str, Any] | None = None,
+) -> tuple[aiohttp.ClientResponse, bytes]:
+    """Make one request; return the response and its whole body, whatever its status.
+
+    Takes what `ask` takes.
+
+    Raises
+    ------
+    FeedError
+        Nobody answered in time, or with too much.
+    """
     answer = bytearray()
     try:
         async with http.request(
@@ -153,6 +181,4 @@ async def ask(
                     raise FeedError(f"{what} answered more than {ANSWER_BYTES_MAX} bytes")
     except (aiohttp.ClientError, OSError) as error:
         raise unreachable(what, url, error, timeout_s) from None
-    if response.status != 200:
-        raise refused(what, response.status, response.reason or "", _said(bytes(answer)))
-    return bytes(answer)
+    return response, bytes(answer)

@@ -16,7 +16,7 @@ import aiohttp
 import orjson
 
 from engine.clock import Clock
-from engine.feed.http import ANSWER_BYTES_MAX, CHUNK_BYTES, HINTS, unreachable
+from engine.feed.http import HINTS, exchange
 from engine.feed.reconnect import TOO_MANY_REQUESTS
 from engine.feed.redact import Redactor
 from engine.feed.refresh_file import RefreshFile, RefreshToken
@@ -304,23 +304,19 @@ class SessionV3:
         url = f"{self._settings.url.rstrip('/')}{path}"
         timeout_s = self._settings.timeout_s
         self.request_count += 1
-        text = bytearray()
         try:
-            async with http.request(
+            response, text = await exchange(
+                http,
+                what,
                 method,
                 url,
+                timeout_s=timeout_s,
                 headers=headers,
-                params=query,
-                json=body,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
-            ) as response:
-                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-                    text += chunk
-                    if len(text) > ANSWER_BYTES_MAX:
-                        raise self._failure(f"{what} answered more than {ANSWER_BYTES_MAX} bytes")
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._failure(str(unreachable(what, url, error, timeout_s))) from None
+                query=query,
+                body=body,
+            )
+        except FeedError as error:
+            raise self._failure(str(error)) from None
         try:
             answer: Any = orjson.loads(text)
         except orjson.JSONDecodeError:

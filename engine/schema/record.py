@@ -55,3 +55,8 @@ def describe(dtype: np.dtype[Any]) -> str:
         for name, (field, offset, *_) in dtype.fields.items()
     ]
     return f"{dtype.itemsize}:" + ";".join(lines)
+
+
+def cut_text(text: str, bytes_max: int) -> bytes:
+    """Return UTF-8 for a bytes field of `bytes_max` bytes, cut between characters."""
+    return text.encode()[:bytes_max].decode(errors="ignore").encode()

@@ -12,7 +12,7 @@ decides what is published, so a replay publishes the very same groups.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,13 @@ from engine.ring.writer import RingWriter
 from engine.schema.codes import FeedState
 from engine.schema.slots import SLOT
 from engine.wiring import notices, recorded
+from engine.wiring.notices import Notice
 
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_FRAMES = 4_096
 SCRATCH_SLOTS = 65_536  # any frame of 1 MiB fits, see Decoder
 ORACLE_FRAMES_MAX = 64  # in one bite: some 3 ms, also when the feed grows a key we do not know
 BACKLOG_BYTES = 64 * 1024 * 1024
-
-Notice = Callable[[SymbolTable, NDArray[np.void]], int]
-"""Writes slots to the front of the scratch when its turn comes; returns how many."""
 
 
 class Intake:
@@ -151,8 +149,6 @@ class Intake:
         """Decode and publish one bite. Return whether there is more."""
         if not self._has_work():
             return False
-        if self._recorder is not None:
-            self._recorder.note(Kind.CUT, self._last_frame_ns)
         self._bite()
         self._count()
         return self._has_work()
@@ -161,8 +157,6 @@ class Intake:
         """Decode and publish everything collected. Return the number of slots published."""
         total = 0
         while self._has_work():
-            if self._recorder is not None:
-                self._recorder.note(Kind.CUT, self._last_frame_ns)
             total += self._bite()
         self._count()
         return total
@@ -181,6 +175,8 @@ class Intake:
 
     def _bite(self) -> int:
         """Take what is first in the queue, or a part of it. Return the slots published."""
+        if self._recorder is not None:
+            self._recorder.note(Kind.CUT, self._last_frame_ns)
         first = self._queue[0]
         if not isinstance(first, FrameBatch):
             self._queue.popleft()

@@ -16,6 +16,7 @@ from engine.feed.backfill import Answer
 from engine.feed.reference import Reference, ReferenceRow
 from engine.market.days import day_number
 from engine.schema.codes import ControlOp, FeedState, Instrument, SlotKind, SourceType, Venue
+from engine.schema.record import cut_text
 from engine.schema.slots import BACKFILL, CONTROL, DETAIL_BYTES, NAME_BYTES, REFERENCE, SYMBOL
 
 FEED_CODE = b"FEED"  # the pseudo symbol that feed states belong to; no ticker has four letters
@@ -24,11 +25,7 @@ REFERENCE_ROWS = 1_000  # in one notice: with introductions 2,000 slots
 REFERENCE_TIME_S = 8 * 3600  # reference data is stamped with 08:00 of its day, before any session
 
 Notice = Callable[[SymbolTable, NDArray[np.void]], int]
-
-
-def cut_text(text: str, bytes_max: int) -> bytes:
-    """Return UTF-8 of at most `bytes_max` bytes, cut between characters."""
-    return text.encode()[:bytes_max].decode(errors="ignore").encode()
+"""Writes slots to the front of the scratch when its turn comes; returns how many."""
 
 
 def feed_state(state: FeedState, detail: str, now_ns: int) -> Notice:
