@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from bench.cli import Size, main
 from engine.schema.codes import FeedSession, Side, SlotFlag, SlotKind, Venue
 from engine.schema.slots import SLOT, Rows, rows_over
-from engine.shard.fold import Fold
+from engine.shard.stage import StageSettings
 from engine.shard.stats import check_invariants
 from engine.shard.step import plan
+from engine.wiring.stages import make_fold
 
 SEED = 20210715
 SYMBOL_COUNT = 800
@@ -111,7 +112,7 @@ def measure(source: Stream, batch: int, rounds: int) -> dict[str, Any]:
     batches = batches_of(source.slots, batch)
     spent = []
     for _ in range(rounds):
-        fold = Fold(SYMBOL_CAPACITY, batch)
+        fold = make_fold(SYMBOL_CAPACITY, batch, StageSettings())
         fold.warm()
         started = perf_counter_ns()
         for rows in batches:
@@ -134,7 +135,7 @@ def measure(source: Stream, batch: int, rounds: int) -> dict[str, Any]:
 
 def unfused(source: Stream, calls: int) -> float:
     """Return ns per slot at batch 1 when every stage is called from Python."""
-    fold = Fold(SYMBOL_CAPACITY, 1)
+    fold = make_fold(SYMBOL_CAPACITY, 1, StageSettings())
     layout = plan(fold.stages, SYMBOL_CAPACITY, 1)
     memory = np.zeros(layout.size_bytes, np.uint8)
     notes = layout.notes.view(memory)

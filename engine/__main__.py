@@ -48,6 +48,13 @@ def _config_show(args: argparse.Namespace) -> int:
         value = getattr(getattr(config, section), name)
         origin = config.origins.get(key, "default")
         print(f"{key} = {value!r}  ({origin}) - {item.metadata['meaning']}")
+    for rule in config.rules:
+        key = f"{configuration.RULES}.{rule.name}"
+        print(f"{key} = {rule.when!r}  ({config.origins[key]}) - alert of severity {rule.severity}")
+    if config.rules:
+        from engine.alerts.rulebook import compile_rules
+
+        compile_rules(config.rules, config.alerts)
     return 0
 
 

@@ -11,6 +11,7 @@ error that names the nearest known one. Secrets come from the environment or a f
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields
@@ -19,6 +20,8 @@ from typing import Any, get_args, get_origin
 
 from engine.errors import ConfigError
 
+COUNTED = ("_ms", "_s", "_max", "_min", "_bytes", "_tries", "_percent", "_vnd", "_e2")
+SEVERITIES = ("info", "warning", "critical")
 ENV_PREFIX = "VNTAPE_"
 ENV_CONSUMER_ID = "VNTAPE_CONSUMER_ID"
 ENV_CONSUMER_SECRET = "VNTAPE_CONSUMER_SECRET"
@@ -101,6 +104,50 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertsConfig:
+    """When a trader is told (market-behaviour section 10). Percentages are of the thing named."""
+
+    repeat_s: int = _key(60, "least exchange time between two alerts of one type and symbol")
+    rearm_percent: int = _key(
+        80, "an alert with a duration may fire anew once its measure fell to this share of the rule"
+    )
+    volume_spike_percent: int = _key(300, "trade volume against the mean before it")
+    volume_spike_window_s: int = _key(1_200, "trailing time of that mean")
+    volume_spike_trades_min: int = _key(10, "trades that mean needs")
+    foreign_acceleration_percent: int = _key(
+        30, "change of the foreign net value in five minutes, against its value five minutes ago"
+    )
+    foreign_value_min_vnd: int = _key(
+        1_000_000_000, "least foreign net value five minutes ago, buying or selling"
+    )
+    basis_flip_band_e2: int = _key(
+        50, "points x 100 by which the basis must be across zero to have flipped"
+    )
+    block_trade_min_vnd: int = _key(5_000_000_000, "value of one match")
+    block_put_through_min_vnd: int = _key(20_000_000_000, "value of one put-through deal")
+    room_exhausted_within_s: int = _key(1_800, "foreign room predicted to end within this time")
+
+
+@dataclass(frozen=True, slots=True)
+class BoardConfig:
+    """The market-wide board: summaries over all shards."""
+
+    interval_ms: int = _key(500, "least time between two summaries")
+    weights_file: str = _key(
+        "", "CSV with index,code,weight_pct for attributions; without it REST's listed shares"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleConfig:
+    """An alert rule of the operator's own: ``[rules]``, a name and a condition."""
+
+    name: str
+    when: str  # such as: stats.active_buy_ratio > 0.8 and stats.value_vnd > 5e9
+    severity: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """What clients connect to."""
 
@@ -132,8 +179,11 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     feed: FeedConfig = field(default_factory=FeedConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
+    board: BoardConfig = field(default_factory=BoardConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
+    rules: tuple[RuleConfig, ...] = ()  # names are the operator's, so they are no keys
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -146,7 +196,8 @@ class Credentials:
     otp: str = field(default="", repr=False)
 
 
-SECTIONS = {f.name: f for f in fields(Config) if f.name != "origins"}
+RULES = "rules"
+SECTIONS = {f.name: f for f in fields(Config) if f.name not in (RULES, "origins")}
 
 
 def _section_type(name: str) -> type:
@@ -162,9 +213,32 @@ def all_keys() -> Iterator[tuple[str, Field[Any]]]:
             yield f"{section}.{item.name}", item
 
 
+def _rule(name: str, value: Any, origin: str) -> RuleConfig:
+    """Read one entry of [rules]: a condition, or a table with `when` and `severity`."""
+    key = f"{RULES}.{name}"
+    tree = {"when": value} if isinstance(value, str) else value
+    if not isinstance(tree, dict) or not all(isinstance(text, str) for text in tree.values()):
+        raise ConfigError(
+            f'{key} ({origin}) is {value!r}: write {name} = "<condition>", '
+            "or a table with when and severity"
+        )
+    for unknown in tree.keys() - {"when", "severity"}:
+        raise ConfigError(f"{key} ({origin}): unknown key {unknown}; known are when, severity")
+    if not tree.get("when"):
+        raise ConfigError(f"{key} ({origin}) has no condition: when is missing or empty")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", name):
+        raise ConfigError(f"{key} ({origin}): a rule's name is 1 to 32 of letters, digits, - and _")
+    severity = tree.get("severity", "info")
+    if severity not in SEVERITIES:
+        raise ConfigError(
+            f"{key} ({origin}): severity is {severity!r}, allowed: {', '.join(SEVERITIES)}"
+        )
+    return RuleConfig(name, tree["when"], severity)
+
+
 def _refuse_unknown(key: str, origin: str) -> None:
     known = [name for name, _ in all_keys()]
-    if key in known:
+    if key in known or key.startswith(f"{RULES}."):
         return
     if key.rsplit(".", 1)[-1] in ("consumer_id", "consumer_secret"):
         raise ConfigError(
@@ -203,11 +277,12 @@ def _from_toml(path: Path) -> Iterator[tuple[str, Any, str]]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"configuration file {path} cannot be read: {error}") from None
     for section, table in tree.items():
-        if section not in SECTIONS or not isinstance(table, dict):
-            near = difflib.get_close_matches(section, SECTIONS, n=1)
+        sections = [*SECTIONS, RULES]
+        if section not in sections or not isinstance(table, dict):
+            near = difflib.get_close_matches(section, sections, n=1)
             raise ConfigError(
                 f"unknown configuration section [{section}] ({path.name}); "
-                + (f"did you mean [{near[0]}]?" if near else f"sections are {', '.join(SECTIONS)}")
+                + (f"did you mean [{near[0]}]?" if near else f"sections are {', '.join(sections)}")
             )
         for key, value in table.items():
             yield f"{section}.{key}", value, path.name
@@ -258,14 +333,20 @@ def load(
         found.append((key.strip(), value, "command line"))
     items = dict(all_keys())
     values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    rules: dict[str, RuleConfig] = {}
     origins: dict[str, str] = {}
     for key, value, origin in found:
         _refuse_unknown(key, origin)
         section, _, name = key.partition(".")
+        if section == RULES:
+            rules[name] = _rule(name, value, origin)
+            origins[key] = origin
+            continue
         values[section][name] = _convert(key, items[key], value, origin)
         origins[key] = origin
     config = Config(
         **{section: _section_type(section)(**values[section]) for section in SECTIONS},
+        rules=tuple(rules.values()),
         origins=origins,
     )
     check(config)
@@ -307,6 +388,13 @@ def check(config: Config) -> None:
         engine.wait in ("auto", "spin", "yield", "park"),
         f"engine.wait is {engine.wait!r}, allowed: auto, spin, yield, park",
     )
+    window_s = config.alerts.volume_spike_window_s
+    need(
+        60 <= window_s <= 3_600,
+        f"alerts.volume_spike_window_s is {window_s}, allowed 60 to 3600",
+    )
+    rearm = config.alerts.rearm_percent
+    need(rearm <= 100, f"alerts.rearm_percent is {rearm}, allowed 0 to 100")
     need(1 <= gateway.count <= 16, f"gateway.count is {gateway.count}, allowed 1 to 16")
     need(
         0 <= gateway.port <= 65_535 - gateway.count,
@@ -315,7 +403,7 @@ def check(config: Config) -> None:
     for key, _ in all_keys():
         section, _, name = key.partition(".")
         value = getattr(getattr(config, section), name)
-        if name.endswith(("_ms", "_max", "_bytes", "_tries")):
+        if name.endswith(COUNTED):
             need(value >= 0, f"{key} is {value}, it cannot be negative")
     for name, allowed in (
         ("protocol", ("v2", "v3")),
@@ -388,7 +476,9 @@ def to_json(config: Config) -> str:
 def from_json(text: str) -> Config:
     """Rebuild what `to_json` wrote."""
     tree = json.loads(text)
-    origins = tree.pop("origins")
+    origins, rules = tree.pop("origins"), tree.pop(RULES)
     return Config(
-        **{name: _section_type(name)(**values) for name, values in tree.items()}, origins=origins
+        **{name: _section_type(name)(**values) for name, values in tree.items()},
+        rules=tuple(RuleConfig(**rule) for rule in rules),
+        origins=origins,
     )

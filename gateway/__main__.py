@@ -22,7 +22,7 @@ def settings_of(run_dir: RunDir, config: Config, index: int, last_port: int) -> 
     return GatewaySettings(
         endpoints=tuple(
             (run_dir.delta_endpoint(shard), run_dir.snapshot_endpoint(shard))
-            for shard in range(config.engine.shards)
+            for shard in range(config.engine.shards + 1)  # the last source is the board
         ),
         host=gateway.host,
         port=gateway.port + index if gateway.port else last_port,

@@ -1,15 +1,20 @@
-"""Which code is which symbol_id. Learnt from the `symbol` channel, so it needs no other source."""
+"""Which code is which id. Learnt from the `symbol` channel, so it needs no other source.
+
+There are two namespaces, because VN30 is an index and a basket of the market-wide board: the
+symbols, and the board's own keys. A channel's keys are of one of them (``Channel.board``).
+"""
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.schema.codes import Instrument
 from engine.schema.slots import CODE_BYTES
 
 
 class Directory:
-    """Codes, ids and what the gateway must know of a symbol.
+    """Codes, ids and what the gateway must know of a key.
 
     Attributes
     ----------
@@ -25,55 +30,62 @@ class Directory:
         self.known: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
         self.multiplier: NDArray[np.int64] = np.ones(capacity, np.int64)
         self.version: int = 0
+        self._board: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
         self._codes: Final = np.zeros(capacity, f"S{CODE_BYTES}")
-        self._ids: dict[str, int] = {}
+        self._ids: tuple[dict[str, int], dict[str, int]] = ({}, {})  # of symbols, of the board
 
     def learn(self, rows: NDArray[np.void]) -> NDArray[np.int64]:
         """Take rows of the `symbol` channel; return the ids that are new or changed their name."""
         changed = []
-        for symbol_id, code, multiplier in zip(
+        for symbol_id, code, multiplier, instrument in zip(
             rows["symbol_id"].tolist(),
             rows["code"].tolist(),
             rows["value_multiplier"].tolist(),
+            rows["instrument"].tolist(),
             strict=True,
         ):
             self.multiplier[symbol_id] = multiplier
+            board = instrument == Instrument.BOARD
             if self.known[symbol_id]:
-                if self._codes[symbol_id] == code:
+                if self._codes[symbol_id] == code and self._board[symbol_id] == board:
                     continue
-                self._ids.pop(self.code(symbol_id), None)
-            self._codes[symbol_id] = code
+                self._unname(symbol_id)
+            self._codes[symbol_id], self._board[symbol_id] = code, board
             self.known[symbol_id] = True
-            self._ids[self.code(symbol_id)] = symbol_id
+            self._ids[board][self.code(symbol_id)] = symbol_id
             changed.append(symbol_id)
         self.version += bool(changed)
         return np.array(changed, np.int64)
 
     def forget(self, ids: NDArray[np.int64]) -> None:
-        """Drop the names of these ids: their shard starts over."""
+        """Drop the names of these ids: their source starts over."""
         for symbol_id in ids[self.known[ids]].tolist():
-            self._ids.pop(self.code(symbol_id), None)
+            self._unname(symbol_id)
         self.known[ids] = False
         self.version += 1
+
+    def _unname(self, symbol_id: int) -> None:
+        self._ids[bool(self._board[symbol_id])].pop(self.code(symbol_id), None)
 
     def code(self, symbol_id: int) -> str:
         """Return the code of an id; bytes that are not ASCII are shown escaped."""
         return bytes(self._codes[symbol_id]).decode("ascii", "backslashreplace")
 
-    def find(self, code: str) -> int:
-        """Return the id of a code, 0 when nobody has introduced it."""
-        return self._ids.get(code, 0)
+    def find(self, code: str, *, board: bool = False) -> int:
+        """Return the id of a symbol, or of a key of the board; 0 when nobody has introduced it."""
+        return self._ids[board].get(code, 0)
 
-    def codes(self) -> list[str]:
-        """Return all codes, sorted."""
-        return sorted(self._ids)
+    def codes(self, *, board: bool = False) -> list[str]:
+        """Return all codes of symbols, or of the board, sorted."""
+        return sorted(self._ids[board])
 
-    def match(self, pattern: str, *, prefix: bool) -> NDArray[np.bool_]:
+    def match(self, pattern: str, *, prefix: bool, board: bool = False) -> NDArray[np.bool_]:
         """Return which ids a pattern names: exactly one code, or all that start with it."""
+        ours: NDArray[np.bool_] = self.known & (self._board == board)
         if not prefix:
             mask = np.zeros_like(self.known)
-            mask[self.find(pattern)] = True
-            return mask & self.known
-        if not pattern:
-            return self.known.copy()
-        return np.char.startswith(self._codes, pattern.encode("ascii", "replace")) & self.known
+            mask[self.find(pattern, board=board)] = True
+            ours &= mask
+        elif pattern:
+            ours &= np.char.startswith(self._codes, pattern.encode("ascii", "replace"))
+        return ours

@@ -20,6 +20,7 @@ import orjson
 from numpy.typing import NDArray
 
 from engine.bus.wire import BusFrame
+from engine.schema.bus import BusKind
 from engine.schema.channels import CHANNELS, SYMBOL, Channel
 from gateway.conflation import Conflation, Flush, Lag
 from gateway.directory import Directory
@@ -27,6 +28,7 @@ from gateway.encode import REQUESTED, codecs
 from gateway.frames import frame_bytes
 from gateway.groups import Group, Masks, Signature, Subscriptions, signature
 from gateway.mirror import Mirror
+from gateway.recent import Query, Recent
 from gateway.rows import joined_rows, pick
 
 CATCH_UP_KEYS: Final = 128  # a laggard gets this many keys a write, as long as all of it goes out
@@ -118,18 +120,23 @@ class Fanout:
 
     Parameters
     ----------
-    symbols_max
-        Rows of the mirror.
+    capacity
+        Ids of symbols and of the board's keys together.
     budget_bytes
         Bytes a client in mode all may have queued.
     """
 
-    def __init__(self, symbols_max: int, budget_bytes: int) -> None:
-        self.mirror = Mirror(symbols_max)
-        self.directory = Directory(symbols_max)
+    def __init__(self, capacity: int, budget_bytes: int) -> None:
+        self.mirror = Mirror(capacity)
+        self.directory = Directory(capacity)
         self.tally = Tally()
         self.clients: dict[Client, None] = {}
         self._codecs = codecs(self.directory)
+        self._recent = {
+            channel.code: Recent(channel, self._codecs[channel.code], self.directory)
+            for channel in CHANNELS
+            if channel.keep
+        }
         self._budget = budget_bytes
         self._groups: dict[Signature, Group] = {}
         self._conflations: dict[int, Conflation] = {}
@@ -152,6 +159,8 @@ class Fanout:
         for channel, rows in sorted(frame.sections, key=lambda section: section[0].code):
             fresh, prev = self.mirror.apply(channel, rows, frame.shard)
             if len(fresh):
+                if channel.keep:
+                    self._recent[channel.code].add(fresh, in_order=frame.kind is BusKind.DELTA)
                 self._take(channel, fresh, prev, now_ns)
 
     def _take(
@@ -183,6 +192,8 @@ class Fanout:
         self._tell_gap("epoch", frame, now_ns)
         forgotten = self.mirror.meet(frame.shard, frame.epoch)
         self.directory.forget(forgotten)
+        for recent in self._recent.values():
+            recent.forget(forgotten)
         for client in self.clients:
             for lag in client.lags.values():
                 lag.forget(forgotten)
@@ -306,13 +317,26 @@ class Fanout:
         self.tally.frames += frames
         self.tally.sent_bytes += len(data)
 
+    def answer(self, client: Client, reply: bytes, now_ns: int) -> None:
+        """Answer a client's question; what it asked for itself is not held against it."""
+        self.send(client, reply, now_ns)
+        client.grace_bytes += len(reply)
+
+    def recent(self, query: Query) -> list[str]:
+        """Return the last rows of a channel as JSON objects, newest last."""
+        return self._recent[query.channel.code].find(query)
+
     def epoch(self) -> str:
         """Return the epochs of all shards heard so far as one opaque text."""
         return "-".join(epoch for epoch in self.mirror.epochs if epoch)
 
     def seq_of(self, channel: Channel, code: str) -> int:
         """Return the seq of the latest row of a key, 0 when there is none."""
-        return int(self.mirror.seq[channel.code][self.directory.find(code)])
+        return int(self.mirror.seq[channel.code][self.key_id(channel, code)])
+
+    def key_id(self, channel: Channel, code: str) -> int:
+        """Return the id of a channel's key, 0 when nobody has introduced it."""
+        return self.directory.find(code, board=channel.board)
 
     # --- mode all -------------------------------------------------------------------------------
 

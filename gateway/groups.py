@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.schema.channels import CHANNELS
 from gateway.directory import Directory
 from gateway.topics import Topic, parse
 
@@ -78,7 +79,7 @@ class Group:
         self._version = directory.version
         self.every, self.conflated = {}, {}
         for code, topics in self._topics.items():
-            owner = owners(topics, directory)
+            owner = owners(topics, directory, board=CHANNELS[code].board)
             for index, (_, spec) in enumerate(topics):
                 masks = (
                     self.every
@@ -94,16 +95,20 @@ class Group:
         for code, topics in self._topics.items():
             chosen = [i for i, (topic, _) in enumerate(topics) if topic.text in texts]
             if chosen:
-                found[code] = np.isin(owners(topics, directory), chosen)
+                owner = owners(topics, directory, board=CHANNELS[code].board)
+                found[code] = np.isin(owner, chosen)
         return found
 
 
-def owners(topics: list[tuple[Topic, Spec]], directory: Directory) -> NDArray[np.int32]:
-    """Return for each symbol id the index of the topic that decides, -1 for none.
+def owners(
+    topics: list[tuple[Topic, Spec]], directory: Directory, *, board: bool
+) -> NDArray[np.int32]:
+    """Return for each id the index of the topic that decides, -1 for none.
 
-    `topics` go from the vaguest to the most specific; a later one overrules.
+    `topics` are of one channel, whose keys are the board's or symbols, and go from the vaguest to
+    the most specific; a later one overrules.
     """
     owner: NDArray[np.int32] = np.full(len(directory.known), -1, np.int32)
     for index, (topic, _) in enumerate(topics):
-        owner[directory.match(topic.pattern, prefix=topic.wildcard)] = index
+        owner[directory.match(topic.pattern, prefix=topic.wildcard, board=board)] = index
     return owner

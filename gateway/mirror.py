@@ -1,4 +1,6 @@
-"""The latest row of every channel and symbol, as of the bus. Index: symbol_id.
+"""The latest row of every channel and key, as of the bus. Index: symbol_id.
+
+The market-wide board is one more source beside the shards; its keys have ids above all symbols.
 
 Whatever the bus loses, repeats or overtakes, a row replaces only an older one of the same
 epoch, so the mirror is right as soon as the newest row has arrived once.
@@ -8,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.schema.channels import CHANNELS, Channel
-from engine.schema.counters import SHARD_MAX
+from engine.schema.counters import SOURCE_MAX
 from gateway.rows import opaque, pick
 
 
@@ -22,9 +24,9 @@ class Mirror:
     seq
         Channel code -> int64 (capacity,), the rows' seq again, dense; 0 means no row.
     shard
-        int16 (capacity,), which shard a symbol came from, -1 unknown.
+        int16 (capacity,), which source a key came from, -1 unknown.
     epochs
-        Epoch of each shard as text (an int64 is too large for a browser's number), "" before its
+        Epoch of each source as text (an int64 is too large for a browser's number), "" before its
         first frame.
     refused_rows
         Rows whose symbol_id does not fit.
@@ -36,7 +38,7 @@ class Mirror:
         self._opaque = [opaque(rows) for rows in self.rows]
         self.seq = [np.zeros(capacity, np.int64) for _ in CHANNELS]
         self.shard: NDArray[np.int16] = np.full(capacity, -1, np.int16)
-        self.epochs = [""] * SHARD_MAX
+        self.epochs = [""] * SOURCE_MAX
         self.refused_rows = 0
         # numpy sorts 16-bit keys by radix, ten times faster than wider ones
         self._key_dtype = np.dtype(np.uint16 if capacity <= 1 << 16 else np.uint32)

@@ -7,6 +7,8 @@ No socket, no clock, no state: what a message leads to can be read and tested as
     unsub  {"op":"unsub","id":8,"topics":["trade.FPT"]}
     list   {"op":"list","id":9}
     ping   {"op":"ping","id":10}
+    recent {"op":"recent","id":3,"channel":"alerts","limit":100,"type":"price_limit",
+            "severity":"warning"}
 
 A message that makes no sense gets an error frame and the connection lives on; a client that sends
 nothing else, or too much, is told 4029 and closed.
@@ -14,20 +16,27 @@ nothing else, or too much, is told 4029 and closed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol, cast
+from enum import IntEnum
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import orjson
 
-from engine.schema.channels import CHANNELS, Channel
+from engine.schema.channels import BY_NAME, CHANNELS, Channel
+from engine.schema.codes import AlertType, Severity
 from gateway.encode import ch_of
 from gateway.errors import ErrorCode, error
 from gateway.groups import Mode, Spec, Subscriptions
+from gateway.recent import Query
 from gateway.topics import Topic, parse
 
 ERRORS_MAX: Final = 20  # in a row
 MESSAGES_PER_SECOND_MAX: Final = 100
 ID_CHARS_MAX: Final = 64
 SECOND_NS: Final = 1_000_000_000
+RECENT_DEFAULT: Final = 100  # rows
+REMEMBERED: Final = [channel.name for channel in CHANNELS if channel.keep]
+
+Code = TypeVar("Code", bound=IntEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +56,20 @@ class Limits:
 class World(Protocol):
     """What the conversation may look up."""
 
-    def symbol_id(self, code: str) -> int:
-        """Return a symbol's id, 0 if unknown."""
+    def key_id(self, channel: Channel, code: str) -> int:
+        """Return the id of a channel's key, 0 if unknown."""
         ...
 
     def seq_of(self, channel: Channel, code: str) -> int:
         """Return the seq of a key's latest row, 0 if none."""
         ...
 
-    def codes(self) -> list[str]:
-        """Return all symbol codes, sorted."""
+    def codes(self, *, board: bool) -> list[str]:
+        """Return all codes of symbols, or of the board, sorted."""
+        ...
+
+    def recent(self, query: Query) -> list[object]:
+        """Return the last rows of a channel, newest last."""
         ...
 
 
@@ -188,14 +201,21 @@ def _answer(
                 "topics": {
                     topic: _granted(specs) for topic, specs in conversation.subscriptions.items()
                 },
-                "symbols": world.codes(),
+                "symbols": world.codes(board=False),
+                "board_keys": world.codes(board=True),
             },
+        )
+    if op == "recent":
+        query = _query(request)
+        rows = world.recent(query)
+        return Step(
+            conversation, {"op": "recent_ok", **head, "channel": query.channel.name, "rows": rows}
         )
     if op == "sub":
         return _subscribe(conversation, request, head, world, limits)
     if op == "unsub":
         return _unsubscribe(conversation, request, head)
-    known = "sub, unsub, list, ping"
+    known = "sub, unsub, list, recent, ping"
     raise _Refusal(ErrorCode.BAD_REQUEST, f"op {str(op)[:32]!r} is not one of {known}")
 
 
@@ -204,6 +224,8 @@ def channel_table(limits: Limits) -> dict[str, object]:
     return {
         channel.name: {
             **_plain(_default(channel, limits)),
+            "keys": "board_keys" if channel.board else "symbols",
+            "recent_max": channel.keep,
             "meaning": channel.meaning,
             "meaning_vi": channel.meaning_vi,
         }
@@ -240,7 +262,7 @@ def _subscribe(
     changed: set[str] = set()
     for text in _topics(request):
         topic = parse(text)
-        if topic is None or (not topic.wildcard and not world.symbol_id(topic.pattern)):
+        if topic is None or not (topic.wildcard or world.key_id(topic.channels[0], topic.pattern)):
             refused[text] = int(ErrorCode.UNKNOWN_TOPIC)
             continue
         if text not in subscriptions and len(subscriptions) >= limits.topics_max:
@@ -303,19 +325,45 @@ def _grant(
     if not topic.wildcard:
         channel = topic.channels[0]
         return {
-            "ch": ch_of(channel, world.symbol_id(topic.pattern)),
+            "ch": ch_of(channel, world.key_id(channel, topic.pattern)),
             **entry,
             "seq": world.seq_of(channel, topic.pattern),
         }
-    codes = [code for code in world.codes() if code.startswith(topic.pattern)]
-    entry["keys"] = len(codes) * len(topic.channels)
+    codes = {
+        board: [code for code in world.codes(board=board) if code.startswith(topic.pattern)]
+        for board in {channel.board for channel in topic.channels}
+    }
+    entry["keys"] = sum(len(codes[channel.board]) for channel in topic.channels)
     if names:  # without snapshots nothing else would tell which `ch` is which
         entry["names"] = {
-            f"{channel.name}.{code}": ch_of(channel, world.symbol_id(code))
+            f"{channel.name}.{code}": ch_of(channel, world.key_id(channel, code))
             for channel in topic.channels
-            for code in codes
+            for code in codes[channel.board]
         }
     return entry
+
+
+def _query(request: dict[str, Any]) -> Query:
+    """Return what `recent` asks for; an error names the field."""
+    channel = BY_NAME.get(request["channel"]) if isinstance(request.get("channel"), str) else None
+    if channel is None or not channel.keep:
+        raise _Refusal(ErrorCode.BAD_REQUEST, f"channel is one of {', '.join(REMEMBERED)}")
+    limit = request.get("limit", min(RECENT_DEFAULT, channel.keep))
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= channel.keep:
+        raise _Refusal(ErrorCode.BAD_REQUEST, f"limit is an integer, 1 to {channel.keep}")
+    kind, least = _code(request, "type", AlertType), _code(request, "severity", Severity)
+    return Query(channel, limit, kind, least or Severity.NONE)
+
+
+def _code(request: dict[str, Any], name: str, kind: type[Code]) -> Code | None:
+    """Return the code that a field of the request names in any case, None without the field."""
+    word = request.get(name)
+    if word is None:
+        return None
+    known = {code.name.lower(): code for code in kind if code}
+    if not isinstance(word, str) or word.lower() not in known:
+        raise _Refusal(ErrorCode.BAD_REQUEST, f"{name} is one of {', '.join(known)}")
+    return known[word.lower()]
 
 
 def _unsubscribe(

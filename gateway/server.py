@@ -36,6 +36,7 @@ from gateway.errors import ErrorCode, error
 from gateway.fanout import Client, Fanout
 from gateway.frames import frame_bytes
 from gateway.protocol import Conversation, Limits, step
+from gateway.recent import Query
 from gateway.settings import GatewaySettings
 from gateway.status import LOAD_HEARTBEAT_NS, FeedStateSource, heartbeat, hello
 from gateway.upgrade import Verdict, judge
@@ -153,7 +154,7 @@ class Gateway:
         feed_state: FeedStateSource,
     ) -> None:
         self.settings = settings
-        self.fanout = Fanout(settings.symbols_max, settings.client_budget_bytes)
+        self.fanout = Fanout(settings.capacity, settings.client_budget_bytes)
         self.limits = Limits(
             settings.topics_max,
             settings.message_bytes_max,
@@ -503,7 +504,7 @@ class Gateway:
         self._bad_requests += done.bad
         reply = frame_bytes(orjson.dumps(done.reply))
         if done.conversation.subscriptions == before:
-            self.fanout.send(client, reply, now_ns)
+            self.fanout.answer(client, reply, now_ns)
         else:
             self.fanout.change(
                 client, done.conversation.subscriptions, done.snapshot, reply, now_ns
@@ -537,17 +538,21 @@ class Gateway:
 
     # --- gateway.protocol.World -----------------------------------------------------------------
 
-    def symbol_id(self, code: str) -> int:
-        """Return a symbol's id, 0 if unknown."""
-        return self.fanout.directory.find(code)
+    def key_id(self, channel: Channel, code: str) -> int:
+        """Return the id of a channel's key, 0 if unknown."""
+        return self.fanout.key_id(channel, code)
 
     def seq_of(self, channel: Channel, code: str) -> int:
         """Return the seq of a key's latest row, 0 if none."""
         return self.fanout.seq_of(channel, code)
 
-    def codes(self) -> list[str]:
-        """Return all symbol codes, sorted."""
-        return self.fanout.directory.codes()
+    def codes(self, *, board: bool) -> list[str]:
+        """Return all codes of symbols, or of the board, sorted."""
+        return self.fanout.directory.codes(board=board)
+
+    def recent(self, query: Query) -> list[object]:
+        """Return the last rows of a channel, newest last."""
+        return [orjson.Fragment(text) for text in self.fanout.recent(query)]
 
 
 def _response(verdict: Verdict) -> WSUpgradeResponse:

@@ -20,10 +20,11 @@ class GatewaySettings:
     else, which is why a live tape never does it.
     """
 
-    endpoints: tuple[tuple[str, str], ...]  # (delta, snapshot) of shard 0, 1, 2 ...
+    endpoints: tuple[tuple[str, str], ...]  # (delta, snapshot) of shard 0, 1 ..., then the board
     host: str = DEFAULTS.host
     port: int = DEFAULTS.port  # 0 picks a free one
-    symbols_max: int = EngineConfig().symbols_max  # rows of the mirror
+    symbols_max: int = EngineConfig().symbols_max
+    board_keys_max: int = 64  # keys of the market-wide board; their ids follow the symbols'
     conflate_ms: int = DEFAULTS.conflate_ms  # default interval of conflated subscriptions
     heartbeat_ms: int = DEFAULTS.heartbeat_ms
     client_budget_bytes: int = DEFAULTS.client_budget_bytes  # unsent, of a client in mode `all`
@@ -32,6 +33,11 @@ class GatewaySettings:
     lossless: bool = False
     message_bytes_max: int = 65_536  # of a client's message
     kernel_buffer_bytes: int = 262_144  # SO_SNDBUF: what the kernel may hold unsent per client
+
+    @property
+    def capacity(self) -> int:
+        """Ids the mirror has room for."""
+        return self.symbols_max + self.board_keys_max
 
     def intervals_ms(self) -> tuple[int, ...]:
         """Return the conflation intervals on offer; a wish is rounded up to the next.
@@ -53,10 +59,9 @@ class GatewaySettings:
                 f"gateway.host is {self.host!r}: only loopback is allowed until "
                 "clients can prove who they are; use 127.0.0.1 or ::1"
             )
-        if not 1 < self.symbols_max <= 1 << CH_SYMBOL_BITS:
-            raise ConfigError(
-                f"symbols_max is {self.symbols_max}, allowed 2 to {1 << CH_SYMBOL_BITS}"
-            )
+        symbols_most = (1 << CH_SYMBOL_BITS) - self.board_keys_max
+        if not 1 < self.symbols_max <= symbols_most:
+            raise ConfigError(f"symbols_max is {self.symbols_max}, allowed 2 to {symbols_most}")
         if not self.endpoints:
             raise ConfigError("the gateway was given no shard to follow")
 

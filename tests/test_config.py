@@ -6,6 +6,7 @@ import pytest
 
 from engine import config as configuration
 from engine.errors import ConfigError
+from engine.schema.deltas import RULE_BYTES
 
 SECRET = "s3cr3t-value-that-must-not-appear"
 
@@ -61,6 +62,20 @@ def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
         ("[feed]\nurl = 'fc-data.ssi.com.vn'\n", ["feed.url", "http(s)://"]),
         ("[run]\nname = 'a/b'\n", ["run.name", "'a/b'"]),
         ("[gateway]\nconflate_ms = -1\n", ["gateway.conflate_ms", "-1"]),
+        ("[alerts]\nrepeat = 1\n", ["alerts.repeat", "did you mean alerts.repeat_s"]),
+        ("[alerts]\nrepeat_s = 1.5\n", ["alerts.repeat_s", "1.5", "expected int"]),
+        ("[alerts]\nrepeat_s = -1\n", ["alerts.repeat_s is -1", "negative"]),
+        ("[alerts]\nvolume_spike_percent = -1\n", ["volume_spike_percent is -1", "negative"]),
+        ("[alerts]\nvolume_spike_trades_min = -1\n", ["spike_trades_min is -1", "negative"]),
+        ("[alerts]\nblock_trade_min_vnd = -1\n", ["block_trade_min_vnd is -1", "negative"]),
+        ("[alerts]\nbasis_flip_band_e2 = -1\n", ["basis_flip_band_e2 is -1", "negative"]),
+        ("[alerts]\nvolume_spike_window_s = 59\n", ["window_s is 59", "60 to 3600"]),
+        ("[alerts]\nvolume_spike_window_s = 3601\n", ["window_s is 3601", "60 to 3600"]),
+        ("[alerts]\nrearm_percent = 101\n", ["alerts.rearm_percent is 101", "0 to 100"]),
+        ("[board]\ninterval = 1\n", ["board.interval", "did you mean board.interval_ms"]),
+        ("[board]\ninterval_ms = -1\n", ["board.interval_ms is -1", "negative"]),
+        ("[board]\nweights_file = 1\n", ["board.weights_file", "expected str"]),
+        ("[rule]\nbig = 'trade.price > 1'\n", ["[rule]", "did you mean [rules]"]),
         ("[gateway\n", ["cannot be read"]),
         (
             f"[feed]\nconsumer_secret = '{SECRET}'\n",
@@ -74,6 +89,103 @@ def test_refusals_name_the_key_and_the_remedy(toml: str, words: list[str], tmp_p
     for word in words:
         assert word in str(refusal.value)
     assert SECRET not in str(refusal.value)
+
+
+RULES = """
+[rules]
+big = "trade.value_vnd > 5e9"
+eager = { when = "stats.active_buy_ratio > 0.8", severity = "warning" }
+[rules.at-limit_2]
+when = '''
+limits.locked and
+limits.limit_state == "CEILING"
+'''
+severity = "critical"
+"""
+
+
+def test_a_rule_is_a_condition_or_a_table_with_a_severity(tmp_path: Path) -> None:
+    assert load(RULES, tmp_path=tmp_path).rules == (
+        configuration.RuleConfig("big", "trade.value_vnd > 5e9", "info"),
+        configuration.RuleConfig("eager", "stats.active_buy_ratio > 0.8", "warning"),
+        configuration.RuleConfig(
+            "at-limit_2", 'limits.locked and\nlimits.limit_state == "CEILING"\n', "critical"
+        ),
+    )
+
+
+def test_a_rule_of_the_command_line_replaces_that_of_the_file(tmp_path: Path) -> None:
+    config = load(
+        "[rules]\nbig = 'trade.value_vnd > 5e9'\nup = 'stats.change > 0'\n",
+        tmp_path=tmp_path,
+        overrides=("rules.big=trade.volume_shares == 100 or trade.volume_shares >= 1e6",),
+    )
+    assert [(rule.name, rule.when) for rule in config.rules] == [
+        ("big", "trade.volume_shares == 100 or trade.volume_shares >= 1e6"),
+        ("up", "stats.change > 0"),
+    ]
+
+
+def test_without_rules_there_are_none() -> None:
+    assert configuration.load(environ={}).rules == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("big = 5", ["rules.big", "vntape.toml", "5", 'write big = "<condition>"']),
+        ("big = ['trade.price > 1']", ["rules.big", "or a table with when and severity"]),
+        ("big = { when = 5 }", ["rules.big", "write big"]),
+        ("big = { when = 'trade.price > 1', severity = 2 }", ["rules.big", "write big"]),
+        (
+            "big = { if = 'trade.price > 1' }",
+            ["rules.big", "unknown key if", "known are when, severity"],
+        ),
+        ("big = ''", ["rules.big", "has no condition"]),
+        ("big = { severity = 'info' }", ["rules.big", "has no condition"]),
+        (
+            "big = { when = 'trade.price > 1', severity = 'high' }",
+            ["rules.big", "'high'", "info, warning, critical"],
+        ),
+        ("'big one' = 'trade.price > 1'", ["rules.big one", "letters, digits, - and _"]),
+        ("'lớn' = 'trade.price > 1'", ["rules.lớn", "letters, digits, - and _"]),
+        (f"{'x' * 33} = 'trade.price > 1'", ["1 to 32 of letters"]),
+        ("'' = 'trade.price > 1'", ["1 to 32 of letters"]),
+    ],
+)
+def test_a_rule_that_cannot_be_one_is_refused(entry: str, words: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(f"[rules]\n{entry}\n", tmp_path=tmp_path)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+def test_a_rule_has_no_environment_variable() -> None:
+    """Its name is the operator's, so a variable could not be told from a misspelt one."""
+    with pytest.raises(ConfigError, match="unknown environment variable VNTAPE_RULES_BIG"):
+        configuration.load(environ={"VNTAPE_RULES_BIG": "trade.price > 1"})
+
+
+def test_rule_names_fit_into_an_alert(tmp_path: Path) -> None:
+    name = "x" * RULE_BYTES
+    assert load(f"[rules]\n{name} = 'a'\n", tmp_path=tmp_path).rules[0].name == name
+
+
+def test_the_defaults_of_alerts_are_those_of_the_market_behaviour() -> None:
+    alerts = configuration.load(environ={}).alerts
+    assert alerts.repeat_s == 60
+    assert (alerts.volume_spike_percent, alerts.volume_spike_window_s) == (300, 20 * 60)
+    assert alerts.volume_spike_trades_min == 10
+    assert (alerts.foreign_acceleration_percent, alerts.foreign_value_min_vnd) == (30, 10**9)
+    assert alerts.block_trade_min_vnd == 5 * 10**9
+    assert alerts.block_put_through_min_vnd == 20 * 10**9
+    assert alerts.room_exhausted_within_s == 30 * 60
+
+
+def test_the_default_channels_are_the_pair_and_never_x_beside_it() -> None:
+    named = {part.split(":")[0] for part in configuration.load(environ={}).feed.channels.split(",")}
+    assert {"X-QUOTE", "X-TRADE"} <= named
+    assert "X" not in named
 
 
 def test_unknown_environment_variable_is_refused(tmp_path: Path) -> None:
@@ -133,7 +245,8 @@ def test_good_credentials_file(tmp_path: Path) -> None:
 
 
 def test_json_round_trip_is_exact(tmp_path: Path) -> None:
-    config = load("[engine]\nshards = 3\n", tmp_path=tmp_path)
+    config = load(RULES + "[engine]\nshards = 3\n[alerts]\nrepeat_s = 5\n", tmp_path=tmp_path)
+    assert (config.alerts.repeat_s, len(config.rules)) == (5, 3)
     assert configuration.from_json(configuration.to_json(config)) == config
 
 

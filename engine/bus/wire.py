@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.schema import SCHEMA_U64
 from engine.schema.bus import BUS_HEADER, BUS_SECTION, BusKind
 from engine.schema.channels import CHANNELS, Channel
-from engine.schema.counters import SHARD_MAX
+from engine.schema.counters import SOURCE_MAX
 
 HEADER_BYTES: int = BUS_HEADER.itemsize
 SECTION_BYTES: int = BUS_SECTION.itemsize
@@ -131,8 +131,8 @@ def decode(message: bytes) -> BusFrame | Refused:
         )
     if not BusKind.DELTA <= kind <= BusKind.SNAPSHOT_END:
         return Refused(Refusal.KIND, f"unknown kind {kind}")
-    if shard >= SHARD_MAX:
-        return Refused(Refusal.SHARD, f"shard {shard}, there are at most {SHARD_MAX}")
+    if shard >= SOURCE_MAX:
+        return Refused(Refusal.SHARD, f"shard {shard}, there are at most {SOURCE_MAX}")
     sections = _sections(message, section_count)
     if isinstance(sections, Refused):
         return sections

@@ -24,6 +24,9 @@ from engine.schema.slots import SLOT, SYMBOL
 
 _ZERO_SLOT = np.zeros(1, SLOT)[0]
 
+# What a SYMBOL slot takes over from the symbol table.
+INTRODUCED = ("code", "value_multiplier", "instrument", "underlying", "expiry_day", "venue")
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -82,7 +85,7 @@ class Head:
             return at
         self._begin(out, at, SlotKind.SYMBOL)
         row, introduction = symbols.rows[self.symbol_id], out.view(SYMBOL)[at]
-        for column in ("code", "value_multiplier", "instrument", "venue"):
+        for column in INTRODUCED:
             introduction[column] = row[column]
         return at + 1
 

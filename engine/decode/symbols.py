@@ -8,7 +8,9 @@ opened; a code it does not find goes to the oracle, which introduces it. So ever
 introduces each symbol again, once, and a ring or a journal never depends on an earlier run's.
 """
 
+import datetime as dt
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,19 @@ from engine.errors import SchemaMismatch
 from engine.jit import I64, U64, inlined_kernel
 from engine.market.symbology import identify
 from engine.schema import SCHEMA_U64
-from engine.schema.codes import Instrument, Venue
+from engine.schema.codes import Instrument, Underlying, Venue
 from engine.schema.segments import SYMBOL_ROW, SYMBOLS_HEADER
 from engine.schema.slots import CODE_BYTES
+
+EPOCH: Final = dt.date(1970, 1, 1)
+
+# What a future is written on; bond futures have no spot in the feed.
+UNDERLYING_CODES: Final[dict[str | None, Underlying]] = {
+    "VN30": Underlying.VN30,
+    "VN100": Underlying.VN100,
+    "GB05": Underlying.BOND,
+    "GB10": Underlying.BOND,
+}
 
 _SPREAD = U64(0x9E3779B1)  # 2**32 / golden ratio, odd
 _5, _24, _31 = (U64(bits) for bits in (5, 24, 31))
@@ -164,6 +176,8 @@ class SymbolTable:
         row["value_multiplier"] = identity.value_multiplier
         row["venue"] = venue
         row["instrument"] = kind
+        row["underlying"] = UNDERLYING_CODES.get(identity.underlying, Underlying.NONE)
+        row["expiry_day"] = (identity.expiry - EPOCH).days if identity.expiry else 0
         row["shard"] = self._shard_of(code, kind)
         self._header["count"] = symbol_id + 1  # after the row: a reader trusts rows below count
         self._ids[code] = symbol_id

@@ -16,7 +16,7 @@ Mode = Literal["all", "conflate"]
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One stream of rows keyed by symbol."""
+    """One stream of rows keyed by symbol, or by a key of the market-wide board."""
 
     code: int
     name: str
@@ -25,6 +25,8 @@ class Channel:
     public: bool  # may clients subscribe to it
     meaning: str
     meaning_vi: str
+    board: bool = False  # keys are the board's (HOSE, VN30, HOSE-VALUE ...), not symbols
+    keep: int = 0  # rows a gateway remembers over all keys, for clients that come later
 
 
 SYMBOL = Channel(
@@ -89,7 +91,192 @@ FEED = Channel(
     "trạng thái kết nối",
 )
 
-CHANNELS: tuple[Channel, ...] = (SYMBOL, TRADE, QUOTE, BOOK, STATS, REFERENCE, GAPS, FEED)
+
+def _bar(code: int, interval: str, meaning_vi: str) -> Channel:
+    return Channel(
+        code,
+        f"bar.{interval}",
+        deltas.BAR_DELTA,
+        "conflate",
+        True,
+        f"{interval} bars: the open one and the one before it",
+        meaning_vi,
+    )
+
+
+BAR_1M = _bar(8, "1m", "nến 1 phút")
+BAR_5M = _bar(9, "5m", "nến 5 phút")
+BAR_15M = _bar(10, "15m", "nến 15 phút")
+BAR_1H = _bar(11, "1h", "nến 1 giờ")
+BAR_1D = _bar(12, "1d", "nến ngày")
+BARS = (BAR_1M, BAR_5M, BAR_15M, BAR_1H, BAR_1D)
+FOREIGN = Channel(
+    13,
+    "foreign",
+    deltas.FOREIGN_DELTA,
+    "conflate",
+    True,
+    "foreign buying and selling, its speed, and the room left",
+    "giao dịch khối ngoại",
+)
+INDEX = Channel(
+    14,
+    "index",
+    deltas.INDEX_DELTA,
+    "conflate",
+    True,
+    "index value, breadth, and matched and put-through volume",
+    "chỉ số",
+)
+INDEX_SERIES = Channel(
+    15,
+    "index.series",
+    deltas.INDEX_SERIES_DELTA,
+    "conflate",
+    True,
+    "the index minute by minute, the whole day in one row",
+    "diễn biến chỉ số trong phiên",
+)
+BASIS = Channel(
+    16,
+    "basis",
+    deltas.BASIS_DELTA,
+    "conflate",
+    True,
+    "index futures against their spot, one key per contract",
+    "chênh lệch phái sinh và cơ sở",
+)
+BASIS_TREND = Channel(
+    17,
+    "basis.trend",
+    deltas.BASIS_TREND_DELTA,
+    "conflate",
+    True,
+    "a contract's basis minute by minute, the whole day in one row",
+    "diễn biến chênh lệch trong phiên",
+)
+LIMITS = Channel(
+    18,
+    "limits",
+    deltas.LIMITS_DELTA,
+    "all",
+    True,
+    "at ceiling or floor: since when, the queue there, time locked, and how it opened",
+    "trần/sàn",
+)
+AUCTION = Channel(
+    19,
+    "auction",
+    deltas.AUCTION_DELTA,
+    "conflate",
+    True,
+    "auctions: indicative price and volume, surplus, and the uncross",
+    "khớp lệnh định kỳ",
+)
+PUT_THROUGH = Channel(
+    20,
+    "put_through",
+    deltas.PUT_THROUGH_DELTA,
+    "all",
+    True,
+    "negotiated deals, one row each",
+    "giao dịch thỏa thuận",
+)
+ODD_LOT = Channel(
+    21,
+    "odd_lot",
+    deltas.ODD_LOT_DELTA,
+    "conflate",
+    True,
+    "the odd-lot market: prices, totals and three levels",
+    "giao dịch lô lẻ",
+)
+ALERTS = Channel(
+    22,
+    "alerts",
+    deltas.ALERT_DELTA,
+    "all",
+    True,
+    "what a trader wants to be told, with the numbers that fired it",
+    "cảnh báo",
+    keep=500,
+)
+MARKET = Channel(
+    23,
+    "market",
+    deltas.MARKET_DELTA,
+    "conflate",
+    True,
+    "a market or a basket summed up: breadth, volume, value, active buying and selling",
+    "toàn cảnh thị trường",
+    board=True,
+)
+FOREIGN_SUMMARY = Channel(
+    24,
+    "foreign.summary",
+    deltas.FOREIGN_SUMMARY_DELTA,
+    "conflate",
+    True,
+    "foreign flow of a market or a basket",
+    "tổng hợp khối ngoại",
+    board=True,
+)
+MOVERS = Channel(
+    25,
+    "movers",
+    deltas.MOVERS_DELTA,
+    "conflate",
+    True,
+    "rankings: by value, change, active-buy share and foreign net value",
+    "bảng xếp hạng",
+    board=True,
+)
+ATTRIBUTION = Channel(
+    26,
+    "attribution",
+    deltas.ATTRIBUTION_DELTA,
+    "conflate",
+    True,
+    "which constituents moved an index, in points",
+    "đóng góp điểm số",
+    board=True,
+)
+STATUS = Channel(
+    27,
+    "status",
+    deltas.STATUS_DELTA,
+    "conflate",
+    True,
+    "trading state: session and status words as told, and whether it is halted",
+    "trạng thái giao dịch",
+)
+
+CHANNELS: tuple[Channel, ...] = (
+    SYMBOL,
+    TRADE,
+    QUOTE,
+    BOOK,
+    STATS,
+    REFERENCE,
+    GAPS,
+    FEED,
+    *BARS,
+    FOREIGN,
+    INDEX,
+    INDEX_SERIES,
+    BASIS,
+    BASIS_TREND,
+    LIMITS,
+    AUCTION,
+    PUT_THROUGH,
+    ODD_LOT,
+    ALERTS,
+    MARKET,
+    FOREIGN_SUMMARY,
+    MOVERS,
+    ATTRIBUTION,
+    STATUS,
+)
 BY_NAME: dict[str, Channel] = {channel.name: channel for channel in CHANNELS}
 
 assert [channel.code for channel in CHANNELS] == list(range(len(CHANNELS)))

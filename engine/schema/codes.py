@@ -22,6 +22,7 @@ class Instrument(IntEnum):
     FUTURE = 2
     INDEX = 3
     FEED = 4  # the feed itself: the one key of channel `feed`
+    BOARD = 5  # a summary over many symbols: a key of the market-wide board
 
 
 class SlotKind(IntEnum):
@@ -164,6 +165,8 @@ class NoteFlag(IntFlag):
     STALE_DAY = 2  # older trading date: later stages ignore the slot
     DISAGREE = 4  # EXCHANGE and QUOTE both spoke and differ
     AFTER_OUTAGE = 8  # the symbol's first trade or quote since the feed was away
+    GAP_OPENED = 16  # said by the ledger: this slot opened gap `gap_no`
+    GAP_CLOSED = 32  # said by the ledger: this slot closed a gap
 
 
 class DeltaFlag(IntFlag):
@@ -178,6 +181,8 @@ class DeltaFlag(IntFlag):
     DISAGREE = 32  # EXCHANGE and QUOTE named different sides
     LATE = 64  # the match arrived after later ones; it had been counted as missed
     AFTER_OUTAGE = 128  # first news of the symbol since the feed was away
+    RESET = 256  # a cumulative figure went down today: counted anew, never a negative flow
+    NO_BREADTH = 512  # the counters came as zero after the close: the day's last ones are kept
 
 
 class ControlOp(IntEnum):
@@ -236,6 +241,101 @@ class IndexMember(IntFlag):
     VN30 = 1
     VN100 = 2
     HNX30 = 4
+
+
+class Underlying(IntEnum):
+    """What a future is written on, as far as the tape follows its spot."""
+
+    NONE = 0
+    VN30 = 1
+    VN100 = 2
+    BOND = 3  # no spot in the feed
+
+
+class ContractFlag(IntFlag):
+    """What a contract is among its kind, today."""
+
+    NONE = 0
+    FRONT = 1  # the next to expire
+    MOST_ACTIVE = 2  # the most traded today; the earlier expiry when equal
+
+
+class BasisState(IntEnum):
+    """Where a future stands against its spot."""
+
+    NONE = 0  # one of both prices is not known
+    PREMIUM = 1  # future above spot
+    DISCOUNT = 2
+    PAR = 3
+
+
+class LimitState(IntEnum):
+    """Which limit of the day the last match has."""
+
+    NONE = 0
+    CEILING = 1
+    FLOOR = 2
+
+
+class LimitEvent(IntEnum):
+    """What a row of channel `limits` tells."""
+
+    NONE = 0
+    ENTER = 1  # a match at the limit after one elsewhere
+    LOCK = 2  # a queue at the limit and nobody on the other side
+    QUEUE = 3  # locked, and the queue changed
+    UNLOCK = 4  # the other side is back, or the queue is gone
+    LEAVE = 5  # a match away from the limit
+
+
+class BarFlag(IntFlag):
+    """Quality of one bar."""
+
+    NONE = 0
+    SUSPECT = 1  # volume of its time was missed: its figures are those of what was seen
+    LATE = 2  # a late match was put in after the bar had been published
+    CORRECTED = 4  # the exchange took volume back while it was open
+
+
+class AlertType(IntEnum):
+    """What an alert is about (market-behaviour section 10)."""
+
+    NONE = 0
+    VOLUME_SPIKE = 1
+    PRICE_LIMIT = 2
+    FOREIGN_ACCELERATION = 3
+    BASIS_FLIP = 4
+    BLOCK_TRADE = 5
+    HALT = 6
+    ROOM_EXHAUSTED = 7
+    FEED = 8
+    RULE = 9  # a rule of the operator's own, named in the row
+
+
+class Severity(IntEnum):
+    """How much an alert matters."""
+
+    NONE = 0
+    INFO = 1
+    WARNING = 2
+    CRITICAL = 3
+
+
+class AlertState(IntEnum):
+    """Which end of a condition an alert tells."""
+
+    NONE = 0  # it has no duration
+    BEGIN = 1
+    END = 2
+    SOON = 3  # predicted, not yet there
+
+
+class WeightsSource(IntEnum):
+    """Where the weights behind an index attribution come from."""
+
+    NONE = 0  # nobody told: no points are claimed
+    LISTED = 1  # listed shares x reference price, of REST; no free float
+    CONFIG = 2  # board.weights_file
 
 
 class Reject(IntEnum):

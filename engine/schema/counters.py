@@ -8,7 +8,8 @@ reader that sees two cells a moment apart only sees two true values of two momen
 from engine.schema.codes import REJECT_COUNT
 from engine.schema.record import record
 
-SHARD_MAX = 16  # shards one gateway can follow; also the size of every per-shard array
+SHARD_MAX = 16
+SOURCE_MAX = SHARD_MAX + 1  # what one gateway can follow: every shard, then the board
 
 INGEST_COUNTERS = record(
     "ingest_counters",
@@ -73,8 +74,28 @@ SHARD_COUNTERS = record(
         ("kernel_ns", "i8"),  # time spent in stages
         ("publish_ns", "i8"),  # time spent building and sending bus frames
         ("last_exch_s", "i8"),
+        ("alerts", "i8"),
     ],
-    size_bytes=8 * 22,
+    size_bytes=8 * 23,
+)
+
+BOARD_COUNTERS = record(
+    "board_counters",
+    [
+        ("pid", "i8"),
+        ("started_ns", "i8"),
+        ("heartbeat_ns", "i8"),
+        ("epoch", "i8"),
+        ("bus_frames_read", "i8"),
+        ("bus_rows_read", "i8"),
+        ("bus_gaps", "i8"),  # bus frames lost on the way here, each answered by a snapshot
+        ("passes", "i8"),  # times everything was summed up
+        ("pass_ns", "i8"),  # time spent doing so
+        ("bus_frames", "i8"),
+        ("bus_rows", "i8"),
+        ("snapshots", "i8"),
+    ],
+    size_bytes=8 * 12,
 )
 
 GATEWAY_COUNTERS = record(
@@ -95,9 +116,14 @@ GATEWAY_COUNTERS = record(
         ("conflated", "i8"),  # deltas a slow client was spared
         ("slow_closed", "i8"),
         ("bad_requests", "i8"),
-        ("done_bus_frame", "i8", (SHARD_MAX,)),  # last bus frame of each shard that was fanned out
+        ("done_bus_frame", "i8", (SOURCE_MAX,)),  # last bus frame of each source, fanned out
     ],
-    size_bytes=8 * (15 + SHARD_MAX),
+    size_bytes=8 * (15 + SOURCE_MAX),
 )
 
-COUNTER_LAYOUTS = {"ingest": INGEST_COUNTERS, "shard": SHARD_COUNTERS, "gateway": GATEWAY_COUNTERS}
+COUNTER_LAYOUTS = {
+    "ingest": INGEST_COUNTERS,
+    "shard": SHARD_COUNTERS,
+    "board": BOARD_COUNTERS,
+    "gateway": GATEWAY_COUNTERS,
+}

@@ -1,4 +1,7 @@
-"""The note: what classify says about each slot of a batch, for the stages after it."""
+"""The note: what classify says about each slot of a batch, for the stages after it.
+
+One field and two flags are the ledger's: which gap a slot opened or closed.
+"""
 
 from engine.schema.record import record
 
@@ -20,7 +23,8 @@ NOTE = record(
         ("bid_price_e2", "i4"),  # best bid and ask in force before the trade, 0 when not usable
         ("ask_price_e2", "i4"),
         ("cause", "u1"),  # GapCause of the missed volume
-        ("reserved", "u1", (7,)),
+        ("reserved", "u1", (3,)),
+        ("gap_no", "u4"),  # by the ledger: the gap that GAP_OPENED or GAP_CLOSED speak of
     ],
     size_bytes=48,
 )

@@ -51,7 +51,9 @@ SYMBOL_ROW = record(
         ("venue", "u1"),
         ("instrument", "u1"),
         ("shard", "u2"),
-        ("reserved", "u4"),
+        ("expiry_day", "u4"),  # of a future: see the SYMBOL slot
+        ("underlying", "u1"),
+        ("reserved", "u1", (7,)),
     ],
-    size_bytes=32,
+    size_bytes=40,
 )

@@ -172,7 +172,9 @@ SYMBOL = _slot(
         ("code", f"S{CODE_BYTES}"),
         ("value_multiplier", "i8"),  # VND per 1.00 of price and unit of volume: 1, or 100,000
         ("instrument", "u1"),  # Instrument
-        ("reserved_symbol", "u1", (7,)),
+        ("underlying", "u1"),  # Underlying, of a future
+        ("reserved_symbol", "u1", (2,)),
+        ("expiry_day", "u4"),  # last trading day of a future, days since 1970 (ICT); 0 if none
     ],
     32,
 )

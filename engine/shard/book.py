@@ -84,4 +84,5 @@ STAGE = Stage(
     channels.BOOK,
     book,
     "ten levels a side, when any of them changed",
+    kinds=frozenset({SlotKind.QUOTE}),
 )

@@ -67,7 +67,6 @@ Value
     shares and for index futures, the instruments in scope.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -112,7 +111,7 @@ from engine.shard.sides import (
     judge,
     watch_book,
 )
-from engine.shard.stage import Stage
+from engine.shard.stage import Stage, StageSettings
 
 KIND_NONE, CONTROL, SYMBOL = int(SlotKind.NONE), int(SlotKind.CONTROL), int(SlotKind.SYMBOL)
 TRADE, QUOTE = int(SlotKind.TRADE), int(SlotKind.QUOTE)
@@ -149,10 +148,10 @@ STATE = np.dtype(
 PARAMS = np.dtype([*PHASE_FIELDS, *PRECEDENCE_FIELDS])
 
 
-def fill_params(params: NDArray[np.void], precedence: Sequence[str]) -> None:
+def fill_params(params: NDArray[np.void], settings: StageSettings) -> None:
     """Write timetables and side precedence into ``params[0]``; ConfigError for a bad name."""
     fill_phase_params(params)
-    fill_precedence(params, precedence)
+    fill_precedence(params, settings.side_precedence)
 
 
 @kernel
@@ -172,6 +171,7 @@ def blank(note: Any) -> None:
     note["bid_price_e2"] = 0
     note["ask_price_e2"] = 0
     note["cause"] = 0
+    note["gap_no"] = 0
 
 
 @kernel
@@ -360,4 +360,5 @@ STAGE = Stage(
     None,
     classify,
     "trading date, phase, event and side of every slot, with the reasons",
+    fill=fill_params,
 )

@@ -62,4 +62,5 @@ STAGE = Stage(
     channels.SYMBOL,
     directory,
     "what each symbol_id names, from the symbol's own introduction",
+    kinds=frozenset({SlotKind.SYMBOL}),
 )

@@ -6,23 +6,39 @@ rows and the same digest, wherever the batches were cut between groups.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from engine.schema.channels import Channel
+from engine.schema.codes import SlotFlag
 from engine.schema.slots import SLOT, Rows
-from engine.shard import classify
-from engine.shard.stage import Stage
+from engine.shard.stage import Stage, StageSettings
 from engine.shard.stages import STAGES
 from engine.shard.step import TALLY, fuse, plan
 
-DEFAULT_PRECEDENCE = ("EXCHANGE", "QUOTE", "TICK")
+LAST = int(SlotFlag.LAST)
+Sections = list[tuple[Channel, NDArray[np.void]]]  # channels that have news, with the rows
 
 # A place in an out buffer depends on where batches were cut; it is no part of the state's meaning.
 NOT_MEANING = frozenset({"out_row"})
+
+
+class RuleBook(Protocol):
+    """Alert rules that look at published rows; ``engine.alerts`` has the one there is."""
+
+    def attach(self, fold: "Fold") -> None:
+        """Get to know the fold: its symbols, and where alert rows are kept."""
+        ...
+
+    def judge(self, sections: Sections) -> Sections:
+        """Take the rows of one group; return them with alerts added.
+
+        Rows that are returned must stay valid until the next call.
+        """
+        ...
 
 
 class FoldCounts(NamedTuple):
@@ -52,13 +68,16 @@ class Fold:
         ids are ignored and counted.
     batch_capacity
         Slots of the largest batch `fold` will be given.
-    precedence
-        Side rules in the order they are asked: names of EXCHANGE, QUOTE, TICK.
+    settings
+        What of the configuration the stages obey.
     hash_deltas
         Keep a running hash of every emitted row for `digest`. Tests and replays want it;
         production does not pay for it.
     stages
         The stages in order; each with a channel keeps its last row in ``state["row"]``.
+    rules
+        Alert rules of the operator's own. With any, a batch is folded group by group, so that
+        they see the rows of a group before those of the next, wherever batches were cut.
 
     Attributes
     ----------
@@ -70,17 +89,18 @@ class Fold:
     Raises
     ------
     ConfigError
-        A capacity that cannot work, or a bad `precedence`.
+        A capacity that cannot work, or settings that a stage cannot obey.
     """
 
     def __init__(
         self,
         symbol_capacity: int,
         batch_capacity: int,
-        precedence: Sequence[str] = DEFAULT_PRECEDENCE,
+        settings: StageSettings | None = None,
         *,
         hash_deltas: bool = False,
         stages: Sequence[Stage] = STAGES,
+        rules: RuleBook | None = None,
     ) -> None:
         if symbol_capacity < 2 or batch_capacity < 1:
             raise ConfigError(
@@ -100,16 +120,19 @@ class Fold:
         self._outs: list[tuple[int, Channel, NDArray[np.void]]] = []
         self.latest: dict[str, NDArray[np.void]] = {}
         for index, (stage, place) in enumerate(zip(self.stages, self._plan.stages, strict=True)):
-            if stage is classify.STAGE:
-                classify.fill_params(place.params.view(self._memory), precedence)
+            if stage.fill is not None:
+                stage.fill(place.params.view(self._memory), settings or StageSettings())
             if stage.channel is not None:
                 self._outs.append((index, stage.channel, place.out.view(self._memory)))
                 self.latest[stage.channel.name] = self._states[index]["row"]
+        self._rules = rules
+        if rules is not None:
+            rules.attach(self)
         self._hashes: dict[str, Any] | None = (
             {name: hashlib.sha256() for name in self.latest} if hash_deltas else None
         )
 
-    def fold(self, rows: Rows) -> list[tuple[Channel, NDArray[np.void]]]:
+    def fold(self, rows: Rows) -> Sections:
         """Fold one batch.
 
         Parameters
@@ -128,17 +151,38 @@ class Fold:
         assert count <= self.batch_capacity, (
             f"batch of {count} slots, the fold was built for {self.batch_capacity}"
         )
-        self._step(rows.head, count, self._memory, self._bounds, self._out_counts)
-        out_counts = self._out_counts.tolist()
-        news = [
-            (channel, out[: out_counts[index]])
-            for index, channel, out in self._outs
-            if out_counts[index]
-        ]
+        if self._rules is None:
+            news = self._run(rows.head, count)
+        else:
+            news = self._run_by_group(self._rules, rows.head, count)
         if self._hashes is not None:
             for channel, emitted in news:
                 self._hashes[channel.name].update(emitted.view(np.uint8))
         return news
+
+    def _run(self, head: NDArray[np.void], count: int) -> Sections:
+        self._step(head, count, self._memory, self._bounds, self._out_counts)
+        out_counts = self._out_counts.tolist()
+        return [
+            (channel, out[: out_counts[index]])
+            for index, channel, out in self._outs
+            if out_counts[index]
+        ]
+
+    def _run_by_group(self, rules: RuleBook, head: NDArray[np.void], count: int) -> Sections:
+        """Fold one group after the other and let the rules judge each; join what comes out."""
+        parts: dict[int, tuple[Channel, list[NDArray[np.void]]]] = {}
+        notes = np.empty(count, self.notes.dtype)
+        first = 0
+        for end in (np.flatnonzero(head["flags"][:count] & LAST) + 1).tolist():
+            sections = self._run(head[first:end], end - first)
+            notes[first:end] = self.notes[: end - first]
+            for channel, rows in rules.judge(sections):
+                parts.setdefault(channel.code, (channel, []))[1].append(rows.copy())
+            first = end
+        self.notes[:count] = notes
+        order = [channel.code for _, channel, _ in self._outs]
+        return [(parts[code][0], np.concatenate(parts[code][1])) for code in order if code in parts]
 
     def warm(self) -> None:
         """Compile everything by folding an empty batch; state does not change."""

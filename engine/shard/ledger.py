@@ -52,6 +52,7 @@ TRADE, BACKFILL = int(SlotKind.TRADE), int(SlotKind.BACKFILL)
 REPEAT, CORRECTION = int(TradeEvent.REPEAT), int(TradeEvent.CORRECTION)
 LATE = int(TradeEvent.LATE)
 NEW_DAY = int(NoteFlag.NEW_DAY)
+GAP_OPENED, GAP_CLOSED = int(NoteFlag.GAP_OPENED), int(NoteFlag.GAP_CLOSED)
 OPEN, CLOSED = int(GapState.OPEN), int(GapState.CLOSED)
 BACKFILLED, UNEXPLAINED = int(GapOutcome.BACKFILLED), int(GapOutcome.UNEXPLAINED)
 ARRIVED, RETRACTED = int(GapOutcome.ARRIVED), int(GapOutcome.RETRACTED)
@@ -347,11 +348,29 @@ def begin_day(state: Any, symbol_id: Any, head: Any, phase: Any, out: Any, count
 
 
 @kernel
+def add_to_note(note: Any, out: Any, first: Any, count: Any) -> None:
+    """Say in the note which gap a slot opened, or else the last it closed: out rows [first, count).
+
+    Gap 0 is no gap that ever opened, and the gaps that a new day closed are yesterday's.
+    """
+    for at in range(first, count):
+        row = out[at]
+        if row["gap_no"] == 0:
+            continue
+        if row["gap_state"] == OPEN and row["missed_volume_shares"] == row["open_volume_shares"]:
+            note["flags"] |= GAP_OPENED
+            note["gap_no"] = row["gap_no"]
+        elif row["gap_state"] == CLOSED and not note["flags"] & (GAP_OPENED | NEW_DAY):
+            note["flags"] |= GAP_CLOSED
+            note["gap_no"] = row["gap_no"]
+
+
+@kernel
 def ledger(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # noqa: ARG001
     """Publish every event of every gap. See ``Stage`` for the arguments.
 
     A slot gives at most ROWS_PER_SLOT rows. CONTROL and SYMBOL slots have a blank note and are
-    of neither kind, so they pass.
+    of neither kind, so they pass. What happened to gaps is added to the slot's note.
     """
     count = 0
     for i in range(rows.count):
@@ -360,12 +379,15 @@ def ledger(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # 
         if note["flags"] & STALE_DAY:
             continue
         symbol_id = head["symbol_id"]
+        before = count
         if note["flags"] & NEW_DAY:
             count = begin_day(state, symbol_id, head, note["phase"], out, count)
         if head["kind"] == TRADE:
             count = book_trade(state, symbol_id, head, rows.trade[i], note, out, count)
         elif head["kind"] == BACKFILL:
             count = explain(state, symbol_id, head, rows.backfill[i], note["phase"], out, count)
+        if count > before:
+            add_to_note(note, out, before, count)
     return count
 
 

@@ -68,4 +68,5 @@ STAGE = Stage(
     channels.QUOTE,
     quote,
     "best bid and ask as the feed sent them, when they changed",
+    kinds=frozenset({SlotKind.QUOTE}),
 )

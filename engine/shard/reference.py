@@ -97,4 +97,5 @@ STAGE = Stage(
     channels.REFERENCE,
     reference,
     "limits, lot, listed shares, baskets and name, as far as today has told them",
+    kinds=frozenset({SlotKind.REFERENCE}),
 )

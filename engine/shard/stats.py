@@ -296,4 +296,5 @@ STAGE = Stage(
     channels.STATS,
     stats,
     "the day so far: prices, counts, and volume and value by phase and side",
+    kinds=frozenset({SlotKind.TRADE, SlotKind.REFERENCE}),
 )

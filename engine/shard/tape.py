@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.jit import kernel
 from engine.schema import channels
-from engine.schema.codes import DeltaFlag, NoteFlag, TradeEvent
+from engine.schema.codes import DeltaFlag, NoteFlag, SlotKind, TradeEvent
 from engine.schema.deltas import TRADE_DELTA
 from engine.shard.groups import NO_PARAMS, stamp
 from engine.shard.stage import Stage
@@ -75,4 +75,5 @@ STAGE = Stage(
     channels.TRADE,
     tape,
     "every match with its size, value, side and the reason for that side",
+    kinds=frozenset({SlotKind.TRADE}),
 )

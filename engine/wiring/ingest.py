@@ -3,6 +3,7 @@
 import argparse
 import os
 import random
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,8 @@ def _recorder(folder: Path, config: Config, clock: Clock) -> Recorder:
         "shards": config.engine.shards,
         "symbols_max": config.engine.symbols_max,
         "side_precedence": config.engine.side_precedence,
+        "alerts": asdict(config.alerts),
+        "rules": [asdict(rule) for rule in config.rules],
     }
     day, name = f"{moment:%Y-%m-%d}", f"{moment:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
     return Recorder(folder / "recordings" / day, name, about, now_ns)

@@ -5,11 +5,13 @@ code that runs in production. Time is whatever the caller stamps on the frames.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.board.board import Board
+from engine.config import RuleConfig
 from engine.decode.symbols import SymbolTable, format_symbols, symbols_bytes
 from engine.feed.recording import Recorder
 from engine.ring.layout import format_ring, ring_bytes
@@ -18,9 +20,10 @@ from engine.ring.writer import RingWriter
 from engine.schema.channels import Channel
 from engine.schema.counters import INGEST_COUNTERS
 from engine.schema.slots import SLOT, rows_over
-from engine.shard.fold import Fold
+from engine.shard.stage import StageSettings
 from engine.wiring.intake import BACKLOG_BYTES, Intake
 from engine.wiring.shard_map import shard_rule
+from engine.wiring.stages import make_fold
 
 Sections = list[tuple[Channel, NDArray[np.void]]]
 
@@ -33,13 +36,12 @@ class LocalShard:
         ring: NDArray[np.uint8],
         symbols_max: int,
         batch_slots: int,
-        side_precedence: Iterable[str],
+        settings: StageSettings,
+        rules: Sequence[RuleConfig],
         hash_deltas: bool,
     ) -> None:
         self.reader = RingReader(ring, None, start="oldest")
-        self.fold = Fold(
-            symbols_max, batch_slots, precedence=tuple(side_precedence), hash_deltas=hash_deltas
-        )
+        self.fold = make_fold(symbols_max, batch_slots, settings, rules, hash_deltas=hash_deltas)
         self._batch = np.zeros(batch_slots, SLOT)
         self._rows = rows_over(self._batch, 0)
 
@@ -54,12 +56,16 @@ class LocalTape:
 
     Parameters
     ----------
-    shards, ring_slots, symbols_max, batch_slots, side_precedence
+    shards, ring_slots, symbols_max, batch_slots
         As in the configuration; `batch_slots` is the most a step folds at once.
+    settings, rules
+        What the stages obey, and the operator's own alert rules.
     hash_deltas
         Keep the running hash of all deltas for `digest`.
     protocol, horizon_s, backlog_bytes, recorder
         As `Intake` takes them.
+    board
+        Also sum up the market, for `summaries`; it costs what the board process would.
     """
 
     def __init__(
@@ -69,12 +75,14 @@ class LocalTape:
         ring_slots: int = 65_536,
         symbols_max: int = 4_096,
         batch_slots: int = 4_096,
-        side_precedence: Iterable[str] = ("EXCHANGE", "QUOTE", "TICK"),
+        settings: StageSettings | None = None,
+        rules: Sequence[RuleConfig] = (),
         hash_deltas: bool = True,
         protocol: str = "v2",
         horizon_s: int | None = None,
         backlog_bytes: int = BACKLOG_BYTES,
         recorder: Recorder | None = None,
+        board: bool = False,
     ) -> None:
         self._table = np.zeros(symbols_bytes(symbols_max), np.uint8)
         format_symbols(self._table, symbols_max)
@@ -100,9 +108,13 @@ class LocalTape:
         self._new_intake = intake
         self.symbols, self.intake = intake()
         self.shards = [
-            LocalShard(ring, symbols_max, batch_slots, side_precedence, hash_deltas)
+            LocalShard(
+                ring, symbols_max, batch_slots, settings or StageSettings(), rules, hash_deltas
+            )
             for ring in rings
         ]
+
+        self.board = Board(symbols_max) if board else None
 
     def restart_intake(self) -> None:
         """Go on as a restarted ingest does: the same table, every symbol introduced anew."""
@@ -122,9 +134,12 @@ class LocalTape:
     def drain(self) -> int:
         """Fold everything published so far. Return the number of delta rows it gave."""
         rows = 0
-        for shard in self.shards:
+        for index, shard in enumerate(self.shards):
             while shard.reader.lag_slots:
-                rows += sum(len(section) for _, section in shard.step())
+                for channel, section in shard.step():
+                    rows += len(section)
+                    if self.board is not None:
+                        self.board.take(channel, section, index)
             assert shard.reader.lapped_slots == 0, "the local ring is too small for one flush"
         return rows
 
@@ -137,6 +152,14 @@ class LocalTape:
             for row in shard.fold.latest[channel]
             if row["seq"] > 0
         }
+
+    def summaries(self, channel: str) -> dict[str, np.void]:
+        """Return the board's newest row of a channel by key, for keys that have one."""
+        assert self.board is not None, "the tape was made without a board"
+        self.board.summarise()
+        latest = self.board.latest()
+        names = {int(row["symbol_id"]): row["code"].decode() for row in latest["symbol"]}
+        return {names[int(row["symbol_id"])]: row for row in latest[channel] if row["seq"] > 0}
 
     def digest(self) -> str:
         """Return one hash over the state and the deltas of all shards."""

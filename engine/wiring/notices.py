@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.clock import DAY_S, ICT_OFFSET_S
+from engine.decode.outcome import INTRODUCED
 from engine.decode.symbols import SymbolTable
 from engine.feed.backfill import Answer
 from engine.feed.reference import Reference, ReferenceRow
@@ -125,6 +126,6 @@ def _introduce(
     out[at : at + 1] = np.zeros(1, out.dtype)
     slot = out.view(SYMBOL)[at]
     slot["kind"], slot["recv_ns"], slot["symbol_id"] = SlotKind.SYMBOL, now_ns, symbol_id
-    for column in ("code", "value_multiplier", "instrument", "venue"):
+    for column in INTRODUCED:
         slot[column] = row[column]
     return at + 1

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from engine import segment
 from engine.clock import Clock, SystemClock
-from engine.config import Config
+from engine.config import AlertsConfig, Config, RuleConfig
 from engine.decode.symbols import SymbolTable
 from engine.errors import ConfigError
 from engine.feed.recording import Kind, Record, RecordingError, read_records, recording_files
@@ -30,6 +30,7 @@ from engine.process import StopFlag, die_with_parent, run_main
 from engine.ring.writer import RingWriter
 from engine.rundir import RunDir
 from engine.schema.codes import FeedState
+from engine.shard.stage import StageSettings
 from engine.wiring.intake import Intake
 from engine.wiring.local import LocalTape
 from engine.wiring.recorded import play, records_of
@@ -89,7 +90,12 @@ def find_files(paths: list[Path]) -> list[Path]:
 def as_recorded(config: Config, head: dict[str, Any]) -> Config:
     """Return the configuration with all that decides the state as it was when recorded."""
     names = ("shards", "symbols_max", "side_precedence")
-    return replace(config, engine=replace(config.engine, **{name: head[name] for name in names}))
+    return replace(
+        config,
+        engine=replace(config.engine, **{name: head[name] for name in names}),
+        alerts=AlertsConfig(**head["alerts"]),
+        rules=tuple(RuleConfig(**rule) for rule in head["rules"]),
+    )
 
 
 def replay_local(files: list[Path], config: Config) -> LocalTape:
@@ -101,12 +107,14 @@ def replay_local(files: list[Path], config: Config) -> LocalTape:
         A file is no recording.
     """
     head = about(files)
-    engine = as_recorded(config, head).engine
+    recorded = as_recorded(config, head)
+    engine = recorded.engine
     tape = LocalTape(
         shards=engine.shards,
         ring_slots=engine.ring_slots,
         symbols_max=engine.symbols_max,
-        side_precedence=engine.side_precedence,
+        settings=StageSettings.of(recorded),
+        rules=recorded.rules,
         hash_deltas=False,
         protocol=head["protocol"],
         horizon_s=head["horizon_s"],

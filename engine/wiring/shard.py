@@ -29,10 +29,13 @@ from engine.log import Log
 from engine.process import StopFlag, die_with_parent, run_main
 from engine.ring.reader import RingReader
 from engine.rundir import RunDir
+from engine.schema.channels import ALERTS
 from engine.schema.segments import RING_HEADER
 from engine.schema.slots import SLOT, rows_over
 from engine.shard.fold import Fold
+from engine.shard.stage import StageSettings
 from engine.wiring.accounts import Accounts
+from engine.wiring.stages import make_fold
 
 BATCH_SLOTS = 4_096
 FLUSH_BYTES = 128 * 1024  # a full frame leaves at once; a smaller one when the ring is empty
@@ -77,6 +80,7 @@ class ShardAgent:
         self._lapped_seen = reader.lapped_slots
         self._cell["pid"], self._cell["started_ns"] = os.getpid(), clock.now_ns()
         self._cell["epoch"] = publisher.epoch
+        self._cell["alerts"] = 0  # told anew from the ring, like everything the fold counts
         self._held = False
 
     def do_work(self) -> int:
@@ -111,6 +115,8 @@ class ShardAgent:
         for channel, rows in sections:
             self._publisher.add(channel, rows)
             cell["bus_rows"] += len(rows)
+            if channel is ALERTS:
+                cell["alerts"] += len(rows)
         self._accounts.take(sections)
         cell["publish_ns"] += self._clock.now_ns() - kernel_ns
         if self._reader.lapped_slots != self._lapped_seen:
@@ -189,9 +195,7 @@ def build(
         log.write(
             "warning", "ring was lapped before this start: new epoch", oldest_seq=reader.read_seq
         )
-    fold = Fold(
-        config.engine.symbols_max, BATCH_SLOTS, precedence=tuple(config.engine.side_precedence)
-    )
+    fold = make_fold(config.engine.symbols_max, BATCH_SLOTS, StageSettings.of(config), config.rules)
     fold.warm()
     gateways = [run_dir.open_counters("gateway", index) for index in range(config.gateway.count)]
     gaps: zmq.Socket[bytes] = context.socket(zmq.PUSH)
@@ -236,7 +240,7 @@ def main() -> None:
     config = run_dir.read_config()
     with zmq.Context() as context:
         agent = build(run_dir, config, args.index, args.doorbell, context)
-        roles = 1 + config.engine.shards + config.gateway.count
+        roles = 2 + config.engine.shards + config.gateway.count  # and ingest and the board
         run(agent, choose_idle(config.engine.wait, roles, os.cpu_count() or 1), stop)
         agent.close()
 

@@ -40,6 +40,7 @@ class Sources:
 
     ingest: NDArray[np.void]
     shards: Sequence[NDArray[np.void]]
+    board: NDArray[np.void]
     gateways: Sequence[NDArray[np.void]]
 
 
@@ -85,6 +86,7 @@ class StatusLine:
             f"{_sum(shards, 'matches'):,} trades",
             f"{_sum(shards, 'missed_volume_shares'):,} missed"
             + (f" ({gaps_open} gaps open)" if gaps_open else ""),
+            f"{_sum(shards, 'alerts'):,} alerts",
             f"{_sum(gateways, 'clients')} clients",
         ]
         return " | ".join(parts)
@@ -92,6 +94,7 @@ class StatusLine:
     def _silent(self, now_ns: int) -> list[str]:
         named = [("ingest", self._sources.ingest)]
         named += [(f"shard-{i}", cell) for i, cell in enumerate(self._sources.shards)]
+        named.append(("board", self._sources.board))
         named += [(f"gateway-{i}", cell) for i, cell in enumerate(self._sources.gateways)]
         return [
             f"{name} silent for {(now_ns - int(cell[0]['heartbeat_ns'])) / 1e9:.0f} s"

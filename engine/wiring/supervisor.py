@@ -1,7 +1,7 @@
 """The supervisor: owns the shared memory, starts everybody, restarts what dies, cleans up.
 
 Order of life: lock the run directory, make every segment, compile the kernels once, start
-children, watch. Order of death: ingest, shards, gateways (they tell their clients), then the
+children, watch. Order of death: ingest, shards, board, gateways (they tell their clients), then the
 run directory. Children die with it, however it dies; what a killed supervisor leaves behind is
 swept by the next one that gets the lock.
 """
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine import segment
+from engine.alerts.rulebook import compile_rules
 from engine.clock import Clock, SystemClock
 from engine.config import Config
 from engine.decode.symbols import format_symbols, symbols_bytes
@@ -25,6 +26,7 @@ from engine.ring.layout import format_ring, ring_bytes
 from engine.rundir import RunDir
 from engine.schema.counters import COUNTER_LAYOUTS
 from engine.wiring import shard_map
+from engine.wiring.board import read_weights
 from engine.wiring.children import Child, ChildSpec
 from engine.wiring.status import Sources, StatusLine
 
@@ -64,6 +66,8 @@ class Supervisor:
         say: Callable[[str], None] = say_line,
         clock: Clock | None = None,
     ) -> None:
+        compile_rules(config.rules, config.alerts)  # before anything starts: is each one right?
+        read_weights(config.board.weights_file)
         self._config = config
         self._say = say
         self._clock = clock or SystemClock()
@@ -139,11 +143,12 @@ class Supervisor:
         return [
             ("ingest", 1),
             ("shard", self._config.engine.shards),
+            ("board", 1),
             ("gateway", self._config.gateway.count),
         ]
 
     def _specs(self) -> list[ChildSpec]:
-        """Gateways and shards first, so that the first frame already finds its readers."""
+        """Gateways, board and shards first, so that the first frame already finds its readers."""
         python = [sys.executable, "-m"]
         common = ["--run-dir", str(self.run_dir.path), "--parent", str(os.getpid())]
         gateways = [
@@ -158,6 +163,7 @@ class Supervisor:
             )
             for i, fd in enumerate(self._doorbells)
         ]
+        board = ChildSpec("board", [*python, "engine.wiring.board", *common])
         ingest = ChildSpec(
             "ingest",
             [
@@ -170,7 +176,7 @@ class Supervisor:
             ],
             self._doorbells,
         )
-        return [*self._companions, *gateways, *shards, ingest]
+        return [*self._companions, *gateways, board, *shards, ingest]
 
     async def _warm_kernels(self) -> None:
         """Compile every kernel once, before anybody needs one; a no-op when the cache is warm."""
@@ -217,9 +223,10 @@ class Supervisor:
         sources = Sources(
             run.open_counters("ingest", 0),
             [run.open_counters("shard", i) for i in range(engine.shards)],
+            run.open_counters("board", 0),
             [run.open_counters("gateway", i) for i in range(gateway.count)],
         )
-        cells = [sources.ingest, *sources.shards, *sources.gateways]
+        cells = [sources.ingest, *sources.shards, sources.board, *sources.gateways]
         deadline_ns = self._clock.now_ns() + READY_LIMIT_S * 1_000_000_000
         while not (
             all(cell[0]["heartbeat_ns"] for cell in cells)
@@ -245,7 +252,7 @@ class Supervisor:
         await asyncio.Event().wait()
 
     async def _stop_children(self) -> None:
-        """Stop ingest, then shards, then gateways, then companions; kill who does not."""
+        """Stop ingest, shards, board, gateways and companions, in this order; kill who does not."""
         deadline_ns = self._clock.now_ns() + self._config.supervisor.drain_ms * 1_000_000
         for child in reversed(self.children):
             child.stop()

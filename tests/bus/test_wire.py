@@ -76,7 +76,7 @@ def corrupted(at, value):
         (corrupted(0, b"\0"), Refusal.SCHEMA),
         (corrupted(34, b"\0\0"), Refusal.KIND),
         (corrupted(34, b"\4\0"), Refusal.KIND),
-        (corrupted(32, b"\x10\0"), Refusal.SHARD),
+        (corrupted(32, b"\x11\0"), Refusal.SHARD),
         (corrupted(36, b"\2\0\0\0"), Refusal.LENGTH),  # a section too many
         (corrupted(36, b"\xff\xff\xff\xff"), Refusal.LENGTH),
         (corrupted(36, b"\0\0\0\0"), Refusal.LENGTH),  # bytes that belong to no section
@@ -93,6 +93,12 @@ def test_refusals(message, reason):
     assert isinstance(refused, Refused)
     assert refused.reason is reason
     assert refused.text
+
+
+def test_the_board_beside_sixteen_shards_is_the_last_source():
+    frame = decode(corrupted(32, b"\x10\0"))
+    assert isinstance(frame, BusFrame)
+    assert frame.shard == 16
 
 
 def test_the_schema_refusal_names_both_and_says_what_to_do():

@@ -5,7 +5,7 @@ import pytest
 
 from engine.decode.symbols import SymbolTable, find_id, format_symbols, symbols_bytes
 from engine.errors import SchemaMismatch
-from engine.schema.codes import Instrument, Venue
+from engine.schema.codes import Instrument, Underlying, Venue
 from tests.oracle.decode_frames import new_symbols
 
 
@@ -24,6 +24,24 @@ def test_ids_count_from_one_and_never_change():
     table = new_symbols()
     assert [table.intern(code, Venue.HOSE) for code in (b"SSI", b"HPG", b"SSI")] == [1, 2, 1]
     assert (table.find(b"HPG"), table.find(b"FPT"), table.count) == (2, 0, 3)
+
+
+def test_a_future_s_row_tells_its_underlying_and_last_trading_day_in_both_code_families():
+    table = SymbolTable(memory_of(8), lambda code, instrument: 0)
+    for code in (b"VN30F2107", b"41I1G8000", b"41I2G8000", b"GB05F2112", b"VN30F1M", b"FPT"):
+        table.intern(code, Venue.HOSE if code == b"FPT" else Venue.DERIVATIVES)
+    told = [
+        (Underlying(row["underlying"]).name, str(np.datetime64(int(row["expiry_day"]), "D")))
+        for row in table.rows[1:7]
+    ]
+    assert told == [
+        ("VN30", "2021-07-15"),
+        ("VN30", "2026-08-20"),
+        ("VN100", "2026-08-20"),
+        ("BOND", "2021-12-15"),
+        ("VN30", "1970-01-01"),  # a rolling alias names no month
+        ("NONE", "1970-01-01"),
+    ]
 
 
 def test_rows():
@@ -102,5 +120,5 @@ def test_another_schema_is_refused():
 
 
 def test_format_says_how_much_memory_it_needs():
-    with pytest.raises(AssertionError, match="64 bytes, 160 needed for 3 symbols"):
+    with pytest.raises(AssertionError, match="64 bytes, 184 needed for 3 symbols"):
         format_symbols(np.zeros(64, np.uint8), 3)

@@ -24,14 +24,18 @@ class Market:
         self.pending = []  # (channel, row copy) in order
         self.history = {}  # (channel name, code) -> rows by seq - 1
         self.clock_s = MORNING_S
+        self.listed = {}  # name -> arguments of `list`
         for code in codes:
             self.list(code)
 
-    def list(self, code, venue=Venue.HOSE, multiplier=1, instrument=Instrument.STOCK):
-        self.ids[code] = symbol_id = len(self.ids) + 1
-        self._put(
+    def list(self, code, venue=Venue.HOSE, multiplier=1, instrument=Instrument.STOCK, name=None):
+        """Introduce a key. `name` is what this market calls it when its code names two things."""
+        name = name or code
+        self.listed[name] = (code, venue, multiplier, instrument, name)
+        self.ids[name] = symbol_id = len(self.ids) + 1
+        self.put(
             SYMBOL,
-            code,
+            name,
             code=code.encode(),
             value_multiplier=multiplier,
             venue=venue,
@@ -41,7 +45,7 @@ class Market:
 
     def trade(self, code, price_e2=2_530_000, volume=100, side=Side.BUY, **values):
         seen = self.latest["trade"][self.ids[code]]["total_volume_shares"]
-        return self._put(
+        return self.put(
             TRADE,
             code,
             price_e2=price_e2,
@@ -55,7 +59,7 @@ class Market:
         )
 
     def quote(self, code, bid_e2, ask_e2, bid_volume=100, ask_volume=200):
-        return self._put(
+        return self.put(
             QUOTE,
             code,
             bid_price_e2=bid_e2,
@@ -71,12 +75,13 @@ class Market:
             for i, (price, volume) in enumerate(levels):
                 prices[i], volumes[i] = price, volume
             values[f"{name}_price_e2"], values[f"{name}_volume_shares"] = prices, volumes
-        return self._put(BOOK, code, **values)
+        return self.put(BOOK, code, **values)
 
     def stats(self, code, **values):
-        return self._put(STATS, code, **values)
+        return self.put(STATS, code, **values)
 
-    def _put(self, channel, code, /, **values):
+    def put(self, channel, code, /, **values):
+        """A row of any channel: the key's last one with other values."""
         symbol_id = self.ids[code]
         row = self.latest[channel.name][symbol_id : symbol_id + 1]
         self.clock_s += 1
@@ -119,9 +124,9 @@ class Market:
         for rows in self.latest.values():
             rows[:] = np.zeros((), rows.dtype)
         self.frame_seq = itertools.count(1)
-        codes, self.ids = list(self.ids), {}
-        for code in codes:
-            self.list(code)
+        listed, self.ids, self.listed = self.listed, {}, {}
+        for arguments in listed.values():
+            self.list(*arguments)
 
     def _decoded(self, kind, frame_seq, sections):
         return decode(encode(kind, self.shard, self.epoch, frame_seq, self.clock_s, sections))

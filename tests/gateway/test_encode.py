@@ -2,7 +2,6 @@
 
 import json
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import orjson
@@ -11,42 +10,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.clock import ICT_OFFSET_S
-from engine.schema.channels import BOOK, CHANNELS, QUOTE, STATS, TRADE
-from engine.schema.codes import DeltaFlag, Instrument, Phase, Side, SideRule, Venue
+from engine.schema.channels import (
+    ALERTS,
+    BOOK,
+    CHANNELS,
+    QUOTE,
+    STATS,
+    TRADE,
+)
+from engine.schema.codes import (
+    AlertType,
+    DeltaFlag,
+    Instrument,
+    Phase,
+    Side,
+    SideRule,
+    Venue,
+)
+from gateway.derived import told_measures
 from gateway.directory import Directory
-from gateway.encode import REQUESTED, ch_of, codecs, price_text
+from gateway.encode import REQUESTED, ch_of, codecs
 from gateway.merge import Merged
+from gateway.texts import price_text
 from tests.gateway.client import split_frames
-from tests.gateway.market import Market
-
-GOLDEN = Path(__file__).parent / "golden" / "frames.jsonl"
-
-
-def payloads(frames):
-    return split_frames("".join(frames).encode("latin-1"))
-
-
-@pytest.fixture
-def market():
-    market = Market("FPT", "VN30F2108")
-    market.latest["symbol"][2]["value_multiplier"] = 100_000
-    return market
-
-
-@pytest.fixture
-def encode(market):
-    directory = Directory(64)
-    rows = market.latest["symbol"]
-    directory.learn(rows[rows["seq"] > 0])
-    table = codecs(directory)
-
-    def one(channel, row, prev=None, merged=None):
-        rows = np.array([row], channel.dtype)
-        before = rows["seq"] - 1 if prev is None else np.array([prev])
-        (payload,) = payloads(table[channel.code].frames(rows, before, ["42"], merged))
-        return orjson.loads(payload)
-
-    return one
+from tests.gateway.gallery import GOLDEN, golden_frames, payloads, stats_of
 
 
 @pytest.mark.parametrize(
@@ -159,17 +146,6 @@ def test_a_book_is_trimmed_but_keeps_its_holes(market, encode):
     assert len(encode(BOOK, market.book("FPT", full, full))["data"]["asks"]) == 10
 
 
-def stats_of(market, code="FPT", **values):
-    row = market.stats(code, **values)
-    row["phase_side_volume_shares"][Phase.ATO, Side.NEUTRAL] = 1_000
-    row["phase_side_value_vnd"][Phase.ATO, Side.NEUTRAL] = 25_000_000
-    row["phase_side_count"][Phase.ATO, Side.NEUTRAL] = 1
-    row["phase_side_volume_shares"][Phase.CONTINUOUS, Side.BUY] = 600
-    row["phase_side_volume_shares"][Phase.CONTINUOUS, Side.SELL] = 200
-    row["phase_disagree_count"][Phase.CONTINUOUS] = 3
-    return row
-
-
 def test_stats_nest_phase_and_side_and_show_only_what_happened(market, encode):
     row = stats_of(
         market,
@@ -248,21 +224,42 @@ def test_every_field_of_every_public_channel_is_said_or_left_out_on_purpose(
     channel, market, encode
 ):
     """A changed dtype shows up here: each field appears under the name the rules give it."""
-    data = encode(channel, market._put(channel, "FPT"))["data"]
+    data = encode(channel, full_row(market, channel))["data"]
     for name in channel.dtype.names:
-        if name in ("seq", "symbol_id", "updates") or name.startswith("reserved"):
+        if name in ("seq", "symbol_id", "updates") or "reserved" in name:
             assert name not in data
         elif name.startswith("phase_side_"):
             assert "phase_side" in data
-        elif channel.dtype[name].shape == (10,):
+        elif name.startswith("series_"):
+            assert len(data["series"][0]) == sum(
+                n.startswith("series_") for n in channel.dtype.names if n != "series_count"
+            )
+        elif name.startswith(("top_", "bottom_")):
+            table, _, rest = name.partition("_")
+            assert rest == "count" or rest.removesuffix("_e2").removesuffix("_e4") in data[table][0]
+        elif name[:3] in ("bid", "ask") and channel.dtype[name].shape:
             assert name[:3] + "s" in data
         else:
             public = (
                 name.removesuffix("_e2")
+                .removesuffix("_e4")
                 .replace("exch_s", "exch_time")
-                .replace("trade_day", "trade_date")
+                .replace("_day", "_date")
             )
             assert public in data, f"{channel.name}.{name}"
+    derived = [measure.name for measure in told_measures(channel)]
+    assert list(data)[len(data) - len(derived) :] == derived or channel is ALERTS
+
+
+def full_row(market, channel):
+    """A row with an entry in every table."""
+    counts = dict.fromkeys(("series_count", "top_count", "bottom_count"), 1)
+    row = market.put(
+        channel, "FPT", **{n: c for n, c in counts.items() if n in channel.dtype.names}
+    )
+    if channel is ALERTS:
+        row["alert_type"] = AlertType.HALT
+    return row
 
 
 @pytest.mark.parametrize(
@@ -313,67 +310,15 @@ def test_ch_is_one_number_for_everybody():
     assert ch_of(STATS, 1_048_575) == 4 << 20 | 1_048_575
 
 
-def golden_frames():
-    """A little of everything, the same every time."""
-    market = Market("FPT", "VN30F2108", epoch=1_626_314_400_000_000_000)
-    market.latest["symbol"][2]["value_multiplier"] = 100_000
-    directory = Directory(64)
-    directory.learn(market.latest["symbol"][1:3])
-    table = codecs(directory)
-    rows = [
-        (
-            TRADE,
-            market.trade(
-                "FPT", 2_530_000, 1_200, Side.BUY, bid_price_e2=2_525_000, ask_price_e2=2_530_000
-            ),
-            0,
-        ),
-        (
-            TRADE,
-            market.trade(
-                "FPT", 2_525_000, 800, Side.SELL, side_quote=Side.BUY, flags=DeltaFlag.DISAGREE
-            ),
-            1,
-        ),
-        (TRADE, market.trade("VN30F2108", 143_210, 3, Side.BUY), REQUESTED),
-        (QUOTE, market.quote("FPT", 2_525_000, 2_530_000, 4_400, 1_900), 0),
-        (QUOTE, market.quote("VN30F2108", 143_200, 143_210), 0),
-        (
-            BOOK,
-            market.book("FPT", [(2_525_000, 4_400), (2_520_000, 9_000)], [(2_530_000, 1_900)]),
-            0,
-        ),
-        (
-            STATS,
-            stats_of(
-                market,
-                reference_price_e2=2_500_000,
-                last_price_e2=2_525_000,
-                open_price_e2=2_500_000,
-                high_price_e2=2_530_000,
-                low_price_e2=2_500_000,
-                volume_shares=1_800,
-                value_vnd=45_500_000,
-                trade_count=3,
-                trade_day=18_823,
-            ),
-            0,
-        ),
-    ]
-    return [
-        payload
-        for channel, row, prev in rows
-        for payload in payloads(
-            table[channel.code].frames(
-                np.array([row], channel.dtype), np.array([prev]), [str(market.epoch)]
-            )
-        )
-    ]
-
-
 def test_golden_frames():
-    """The bytes clients were promised. `python -m tests.gateway.test_encode` renews them."""
+    """The bytes clients were promised. `python -m tests.gateway.gallery` renews them."""
     assert golden_frames() == GOLDEN.read_bytes().splitlines()
+
+
+def test_every_public_channel_has_a_golden_frame():
+    shown = {orjson.loads(line).get("topic", ".").rpartition(".")[0] for line in golden_frames()}
+    rest = {"reference", "gaps", "feed"}  # their examples are of real days
+    assert shown | rest == {"", *(c.name for c in CHANNELS if c.public)}
 
 
 def test_frame_headers_of_all_three_lengths():
@@ -383,7 +328,3 @@ def test_frame_headers_of_all_three_lengths():
         text = "x" * size
         assert split_frames(frame_bytes(text.encode())) == [text.encode()]
         assert framed(text).encode("latin-1") == frame_bytes(text.encode())
-
-
-if __name__ == "__main__":
-    GOLDEN.write_bytes(b"\n".join(golden_frames()) + b"\n")

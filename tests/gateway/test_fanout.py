@@ -2,7 +2,8 @@
 
 import pytest
 
-from engine.schema.codes import Side
+from engine.schema.channels import ATTRIBUTION, INDEX
+from engine.schema.codes import Instrument, Side
 from tests.gateway.market import Market
 from tests.gateway.sinks import Desk
 
@@ -85,6 +86,36 @@ def test_a_key_named_twice_is_delivered_once_by_the_most_specific_topic(market, 
     model = desk.read("a")
     assert [n for n, *_ in model.news["trade.FPT"]] == [0, 1]
     assert [(n, m) for n, m, _ in model.news["trade.HPG"]] == [(0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("topic", "shown"),
+    [
+        ("index.VN30", {"index.VN30": 1428.73}),
+        ("index.*", {"index.VN30": 1428.73}),
+        ("attribution.VN30", {"attribution.VN30": 1428.74}),
+        ("attribution.V*", {"attribution.VN30": 1428.74}),
+        ("*", {"index.VN30": 1428.73, "attribution.VN30": 1428.74}),
+    ],
+)
+@pytest.mark.parametrize("late", [False, True])
+def test_an_index_and_a_board_key_of_one_name_are_two_keys(market, desk, topic, shown, late):
+    market.list("VN30", instrument=Instrument.INDEX)
+    market.list("VN30", instrument=Instrument.BOARD, name="board")
+    desk.feed(market.frame())
+    if not late:
+        desk.join("a", topic, interval_ms=0)
+    market.put(INDEX, "VN30", value_e2=142_873)
+    market.put(ATTRIBUTION, "board", value_e2=142_874)
+    desk.feed(market.frame())
+    if late:
+        desk.join("a", topic, interval_ms=0)
+    model = desk.read("a")
+    assert {name: data["value"] for name, data in model.data.items()} == shown
+    fanout = desk.fanout
+    assert fanout.key_id(INDEX, "VN30") != fanout.key_id(ATTRIBUTION, "VN30")
+    assert fanout.seq_of(ATTRIBUTION, "VN30") == 1
+    assert fanout.seq_of(ATTRIBUTION, "FPT") == fanout.key_id(ATTRIBUTION, "FPT") == 0
 
 
 def test_the_order_of_subscribing_does_not_decide(market, desk):

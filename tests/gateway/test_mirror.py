@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from engine.schema.channels import CHANNELS, QUOTE, TRADE
-from engine.schema.codes import Side
+from engine.schema.channels import CHANNELS, MARKET, QUOTE, TRADE
+from engine.schema.codes import Instrument, Side
+from engine.schema.counters import SHARD_MAX
 from gateway.conflation import CLEAN, Lag
 from gateway.directory import Directory
 from gateway.encode import REQUESTED
@@ -33,10 +34,10 @@ def batch(rows):
     return out
 
 
-@pytest.mark.parametrize("capacity", [CAPACITY, 1 << 17])
-def test_the_mirror_equals_its_naive_twin(capacity, seed):
+@pytest.mark.parametrize(("capacity", "rounds"), [(CAPACITY, 60), (1 << 17, 3)])
+def test_the_mirror_equals_its_naive_twin(capacity, rounds, seed):
     rng = np.random.default_rng(seed)
-    for _ in range(60):
+    for _ in range(rounds):
         mirror, known = Mirror(capacity), {}
         ordered = bool(rng.integers(2))  # as a shard publishes, or anything at all
         next_seq = dict.fromkeys(range(1, CAPACITY), 1)
@@ -199,4 +200,36 @@ def test_the_directory_learns_renames_and_forgets():
     assert (directory.find("HPG"), directory.find("HSG"), directory.code(2)) == (0, 2, "HSG")
     directory.forget(np.array([1, 2]))
     assert directory.codes() == ["VN30F1M"]
+    assert directory.codes(board=True) == []
     assert not directory.match("FPT", prefix=False).any()
+
+
+def test_a_code_may_name_an_index_and_a_key_of_the_board():
+    directory, market = Directory(64), Market("FPT")
+    market.list("VN30", instrument=Instrument.INDEX)
+    market.list("VN30", instrument=Instrument.BOARD, name="board")
+    market.list("VN30F2108")
+    directory.learn(market.latest["symbol"][1:5])
+    assert (directory.find("VN30"), directory.find("VN30", board=True)) == (2, 3)
+    assert (directory.find("FPT"), directory.find("FPT", board=True)) == (1, 0)
+    assert directory.codes() == ["FPT", "VN30", "VN30F2108"]
+    assert directory.codes(board=True) == ["VN30"]
+    for board, ids in ((False, [2, 4]), (True, [3])):
+        assert np.flatnonzero(directory.match("VN30", prefix=True, board=board)).tolist() == ids
+        assert (
+            np.flatnonzero(directory.match("VN30", prefix=False, board=board)).tolist() == (ids[:1])
+        )
+    assert np.flatnonzero(directory.match("", prefix=True, board=True)).tolist() == [3]
+    directory.forget(np.array([3]))
+    assert (directory.find("VN30"), directory.find("VN30", board=True)) == (2, 0)
+    assert not directory.match("VN30", prefix=False, board=True).any()
+    assert directory.learn(market.latest["symbol"][3:4]).tolist() == [3]
+    assert directory.find("VN30", board=True) == 3
+
+
+def test_a_mirror_follows_every_source_there_can_be():
+    mirror = Mirror(CAPACITY)
+    mirror.meet(SHARD_MAX, 7)  # the board, when there are as many shards as can be
+    mirror.apply(MARKET, np.ones(1, MARKET.dtype), SHARD_MAX)
+    assert mirror.starts_over(SHARD_MAX, 8)
+    assert mirror.meet(SHARD_MAX, 8).tolist() == [1]

@@ -1,17 +1,31 @@
 """The conversation as tables: message in, reply and what changes out."""
 
+from typing import ClassVar
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.schema.channels import ALERTS
+from engine.schema.codes import AlertType, Severity
 from gateway.errors import RETRY, ErrorCode
 from gateway.groups import Spec
 from gateway.protocol import ERRORS_MAX, MESSAGES_PER_SECOND_MAX, Conversation, Limits, step
+from gateway.recent import Query
 from gateway.settings import INTERVAL_STEPS_MS
 from gateway.topics import parse
 
-PUBLIC = ["trade", "quote", "book", "stats", "reference", "gaps", "feed"]
+ALWAYS_ALL = ["trade", "gaps", "feed", "limits", "put_through", "alerts"]
+OF_THE_BOARD = ["market", "foreign.summary", "movers", "attribution"]
+PUBLIC = [
+    *("trade", "quote", "book", "stats", "reference", "gaps", "feed"),
+    *("bar.1m", "bar.5m", "bar.15m", "bar.1h", "bar.1d"),
+    *("foreign", "index", "index.series", "basis", "basis.trend"),
+    *("limits", "auction", "put_through", "odd_lot", "alerts"),
+    *OF_THE_BOARD,
+    "status",
+]
 
 LIMITS = Limits(
     topics_max=3, message_bytes_max=1_000, conflate_ms=50, intervals_ms=INTERVAL_STEPS_MS
@@ -20,19 +34,29 @@ TRADE_CH, QUOTE_CH = 1 << 20, 2 << 20
 
 
 class World:
-    def symbol_id(self, code):
-        return {"FPT": 1, "VN30F2108": 2, "VN30F2109": 3}.get(code, 0)
+    SYMBOLS: ClassVar = {"FPT": 1, "VN30F2108": 2, "VN30F2109": 3}
+    BOARD: ClassVar = {"HOSE": 60, "HOSE-VALUE": 61, "VN30": 62}
+
+    def __init__(self):
+        self.queries = []
+
+    def key_id(self, channel, code):
+        return (self.BOARD if channel.name in OF_THE_BOARD else self.SYMBOLS).get(code, 0)
 
     def seq_of(self, channel, code):
         return {("trade", "FPT"): 1840}.get((channel.name, code), 0)
 
-    def codes(self):
-        return ["FPT", "VN30F2108", "VN30F2109"]
+    def codes(self, *, board):
+        return sorted(self.BOARD if board else self.SYMBOLS)
+
+    def recent(self, query):
+        self.queries.append(query)
+        return [{"topic": "alerts.FPT", "seq": 7, "data": {}}]
 
 
-def say(message, conversation=None, now_ns=0):
+def say(message, conversation=None, now_ns=0, world=None):
     data = message if isinstance(message, bytes) else orjson.dumps(message)
-    return step(conversation or Conversation(), data, World(), LIMITS, now_ns)
+    return step(conversation or Conversation(), data, world or World(), LIMITS, now_ns)
 
 
 def sub(*topics, **rest):
@@ -113,19 +137,48 @@ ALL, C50, C100 = (Spec("all", 0), Spec("conflate", 50), Spec("conflate", 100))
             {
                 "*": {
                     "channels": {
-                        "trade": {"mode": "all", "interval_ms": 0},
-                        "quote": {"mode": "conflate", "interval_ms": 50},
-                        "book": {"mode": "conflate", "interval_ms": 50},
-                        "stats": {"mode": "conflate", "interval_ms": 50},
-                        "reference": {"mode": "conflate", "interval_ms": 50},
-                        "gaps": {"mode": "all", "interval_ms": 0},
-                        "feed": {"mode": "all", "interval_ms": 0},
+                        name: {"mode": "all", "interval_ms": 0}
+                        if name in ALWAYS_ALL
+                        else {"mode": "conflate", "interval_ms": 50}
+                        for name in PUBLIC
                     },
                     "keys": 3 * len(PUBLIC),
                 }
             },
-            {"*": {1: ALL, 2: C50, 3: C50, 4: C50, 5: C50, 6: ALL, 7: ALL}},
+            {"*": {i: ALL if name in ALWAYS_ALL else C50 for i, name in enumerate(PUBLIC, 1)}},
             {"*"},
+        ),
+        (
+            sub("movers.HOSE-VALUE"),  # a key of the board: its dash is part of the code
+            {
+                "movers.HOSE-VALUE": {
+                    "ch": 25 << 20 | 61,
+                    "mode": "conflate",
+                    "interval_ms": 50,
+                    "seq": 0,
+                }
+            },
+            {"movers.HOSE-VALUE": {25: C50}},
+            {"movers.HOSE-VALUE"},
+        ),
+        (
+            sub("foreign.summary.V*", snapshot=False),
+            {
+                "foreign.summary.V*": {
+                    "mode": "conflate",
+                    "interval_ms": 50,
+                    "keys": 1,
+                    "names": {"foreign.summary.VN30": 24 << 20 | 62},
+                }
+            },
+            {"foreign.summary.V*": {24: C50}},
+            set(),
+        ),
+        (
+            sub("bar.1m.VN30*"),  # contracts; the board's VN30 has no bars
+            {"bar.1m.VN30*": {"mode": "conflate", "interval_ms": 50, "keys": 2}},
+            {"bar.1m.VN30*": {8: C50}},
+            {"bar.1m.VN30*"},
         ),
         (
             sub("trade.FPT", since={"epoch": "1", "seq": {"trade.FPT": 3}}),
@@ -168,7 +221,13 @@ def test_sub(message, granted, subscriptions, shown):
         "trade.FPT.",
         "trade.\u0110",
         "trade." + "A" * 70,
-        "bar.1m.FPT",
+        "bar.2m.FPT",
+        "bar.FPT",
+        "trade.HOSE",  # the board's
+        "movers.FPT",  # a symbol
+        "foreign.summary",
+        "foreign.summary.FPT",
+        "movers.*-VALUE",
     ],
 )
 def test_unknown_topics_are_refused_one_by_one(topic):
@@ -214,7 +273,70 @@ def test_ping_and_list():
     assert listed["channels"]["trade"]["meaning_vi"] == "khớp lệnh"
     assert listed["topics"]["trade.FPT"] == {"mode": "all", "interval_ms": 0}
     assert listed["symbols"] == ["FPT", "VN30F2108", "VN30F2109"]
+    assert listed["board_keys"] == ["HOSE", "HOSE-VALUE", "VN30"]
+    keyed = {name: entry["keys"] for name, entry in listed["channels"].items()}
+    assert {name for name, keys in keyed.items() if keys == "board_keys"} == set(OF_THE_BOARD)
+    remembered = {name: entry["recent_max"] for name, entry in listed["channels"].items()}
+    assert {name: most for name, most in remembered.items() if most} == {"alerts": 500}
     assert orjson.dumps(listed)
+
+
+@pytest.mark.parametrize(
+    ("asked", "query"),
+    [
+        ({}, Query(ALERTS, 100)),
+        ({"limit": 500}, Query(ALERTS, 500)),
+        ({"limit": 1, "type": None, "severity": None}, Query(ALERTS, 1)),
+        ({"type": "price_limit"}, Query(ALERTS, 100, AlertType.PRICE_LIMIT)),
+        ({"type": "RULE"}, Query(ALERTS, 100, AlertType.RULE)),
+        ({"severity": "warning"}, Query(ALERTS, 100, None, Severity.WARNING)),
+        (
+            {"type": "Feed", "severity": "CRITICAL"},
+            Query(ALERTS, 100, AlertType.FEED, Severity.CRITICAL),
+        ),
+    ],
+)
+def test_recent(asked, query):
+    world, held = World(), say(sub("trade.FPT")).conversation
+    done = say({"op": "recent", "id": 3, "channel": "alerts", **asked}, held, world=world)
+    assert world.queries == [query]
+    assert done.reply == {
+        "op": "recent_ok",
+        "id": 3,
+        "channel": "alerts",
+        "rows": [{"topic": "alerts.FPT", "seq": 7, "data": {}}],
+    }
+    assert done.conversation.subscriptions == held.subscriptions
+    assert not done.bad
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"channel": None}, "channel"),
+        ({"channel": "trade"}, "channel"),
+        ({"channel": ["alerts"]}, "channel"),
+        ({"channel": "alerts.FPT"}, "channel"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 501}, "limit"),
+        ({"limit": True}, "limit"),
+        ({"limit": "10"}, "limit"),
+        ({"limit": None}, "limit"),
+        ({"type": "none"}, "type"),
+        ({"type": "spike"}, "type"),
+        ({"type": 2}, "type"),
+        ({"severity": "none"}, "severity"),
+        ({"severity": 3}, "severity"),
+        ({"severity": []}, "severity"),
+    ],
+)
+def test_a_bad_argument_of_recent_is_named(asked, field):
+    world = World()
+    done = say({"op": "recent", "id": 3, "channel": "alerts", **asked}, world=world)
+    assert (done.reply["code"], done.reply["id"]) == (4000, 3)
+    assert done.reply["message"].startswith(field + " is ")
+    assert done.bad
+    assert not world.queries
 
 
 @pytest.mark.parametrize(
@@ -289,6 +411,21 @@ def test_the_rate_is_limited_per_second():
     assert not say({"op": "ping"}, conversation, now_ns=10**18 + 10**9).bad
 
 
+FIELDS = [
+    "op",
+    "id",
+    "topics",
+    "mode",
+    "interval_ms",
+    "snapshot",
+    "since",
+    "channel",
+    "limit",
+    "type",
+    "severity",
+]
+
+
 @given(
     st.binary(max_size=60)
     | st.recursive(
@@ -296,13 +433,12 @@ def test_the_rate_is_limited_per_second():
         | st.booleans()
         | st.integers(-(2**70), 2**70)
         | st.floats(allow_nan=False)
-        | st.sampled_from(["op", "sub", "topics", "*", "trade.FPT", "id"])
+        | st.sampled_from(["op", "sub", "recent", "topics", "*", "trade.FPT", "alerts", "id"])
         | st.text(max_size=5),
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(["op", "id", "topics", "mode", "interval_ms", "snapshot", "since"])
-                | st.text(max_size=3),
+                st.sampled_from(FIELDS) | st.text(max_size=3),
                 inner,
                 max_size=4,
             )
@@ -338,6 +474,17 @@ def test_every_error_code_says_whether_to_try_again():
         ("trade.FPT", ["trade"], "FPT", False),
         ("trade.VN30*", ["trade"], "VN30", True),
         ("stats.*", ["stats"], "", True),
+        ("alerts.*", ["alerts"], "", True),
+        ("bar.15m.FPT", ["bar.15m"], "FPT", False),
+        ("bar.1m.VN30*", ["bar.1m"], "VN30", True),
+        ("index.VN30", ["index"], "VN30", False),
+        ("index.series.VN30", ["index.series"], "VN30", False),
+        ("foreign.*", ["foreign"], "", True),  # by symbol; the summaries are another channel
+        ("foreign.summary.HOSE", ["foreign.summary"], "HOSE", False),
+        ("foreign.summary.*", ["foreign.summary"], "", True),
+        ("movers.HOSE-VALUE", ["movers"], "HOSE-VALUE", False),
+        ("movers.HOSE-*", ["movers"], "HOSE-", True),
+        ("attribution.VNINDEX", ["attribution"], "VNINDEX", False),
         ("*", PUBLIC, "", True),
     ],
 )

@@ -10,10 +10,14 @@ import pytest
 import websockets
 
 from engine.clock import SystemClock
+from engine.config import Config, EngineConfig
 from engine.errors import ConfigError
+from engine.rundir import RunDir
 from engine.schema import SCHEMA_ID
-from engine.schema.codes import FeedState
+from engine.schema.channels import ALERTS
+from engine.schema.codes import AlertType, FeedState, Severity
 from engine.schema.counters import GATEWAY_COUNTERS
+from gateway.__main__ import settings_of
 from gateway.settings import GatewaySettings
 from gateway.wiring import run as run_gateway
 from tests.gateway.live import Tape, run
@@ -69,6 +73,46 @@ def test_hello_sub_snap_deltas_unsub_list_ping(tmp_path):
 def test_a_gateway_that_starts_late_knows_its_symbols_before_the_first_client(tmp_path):
     async def scenario(tape: Tape):
         assert tape.rows_when_ready == 3
+
+    run(scenario, tmp_path)
+
+
+def test_recent_alerts_for_a_client_that_comes_late(tmp_path):
+    async def scenario(tape: Tape):
+        for number in range(1, 4):
+            for code, severity in (("FPT", Severity.INFO), ("HPG", Severity.CRITICAL)):
+                tape.market.put(
+                    ALERTS,
+                    code,
+                    alert_type=AlertType.PRICE_LIMIT,
+                    severity=severity,
+                    alert_no=number,
+                    trade_day=18_823,
+                )
+            await tape.publish()
+        await tape.until(lambda: tape.cell("bus_rows") == 9, "three names and six alerts")
+        async with tape.client() as desk:
+            await desk.say(op="recent", id=3, channel="alerts", limit=2, severity="warning")
+            await desk.say(op="recent", id=4, channel="alerts", type="price_limit")
+            await desk.say(op="recent", id=5, channel="alerts", type="halt")
+            await desk.say(op="recent", id=6, channel="alerts", limit=0)
+            await desk.read(lambda m: desk.count("error"), "all answers")
+            answers = {f["id"]: f for f in desk.model.frames if f["op"] == "recent_ok"}
+            assert [(row["topic"], row["seq"]) for row in answers[3]["rows"]] == [
+                ("alerts.HPG", 2),
+                ("alerts.HPG", 3),
+            ]
+            assert [row["data"]["id"] for row in answers[4]["rows"]] == [
+                f"20210715-price_limit-{code}-{number}"
+                for number in (1, 2, 3)
+                for code in ("FPT", "HPG")
+            ]
+            assert answers[5]["rows"] == []
+            assert "limit" in desk.last("error")["message"]
+            await desk.sub("alerts.*")  # a snapshot shows the newest of each key
+            model = await desk.read(lambda m: len(m.data) == 2, "both keys")
+            assert set(model.seq.values()) == {3}
+            assert desk.model.data["alerts.FPT"] == answers[4]["rows"][4]["data"]
 
     run(scenario, tmp_path)
 
@@ -398,7 +442,19 @@ def test_a_public_address_is_refused(tmp_path, host):
 
 def test_settings_that_cannot_work(tmp_path):
     assert "symbols_max" in refuses(settings_for(tmp_path, symbols_max=1 << 21))
+    assert "symbols_max" in refuses(settings_for(tmp_path, symbols_max=(1 << 20) - 63))
     assert "no shard" in refuses(GatewaySettings(()))
+
+
+def test_a_gateway_follows_every_shard_and_the_board(tmp_path):
+    config = Config(engine=EngineConfig(shards=3, symbols_max=500))
+    run_dir = RunDir(tmp_path)
+    settings = settings_of(run_dir, config, index=1, last_port=0)
+    assert settings.endpoints == tuple(
+        (run_dir.delta_endpoint(source), run_dir.snapshot_endpoint(source)) for source in range(4)
+    )
+    assert settings.capacity == 564
+    settings.check()
 
 
 def test_run_is_stopped_by_a_signal(tmp_path):

@@ -7,18 +7,31 @@ never broke their contract on the way (ClientModel asserts it), and when nothing
 the bus the merged aggregates are exactly the trades they stand for.
 """
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.schema.codes import Side
-from gateway.encode import price_text
+from engine.schema.channels import ALERTS, BY_NAME, MARKET
+from engine.schema.codes import AlertType, Instrument, Severity, Side
+from gateway.recent import Query
+from gateway.texts import price_text
 from gateway.topics import parse
 from tests.gateway.market import Market
 from tests.gateway.sinks import Desk
 
 CODES = ("FPT", "FTS", "HPG")
-TOPICS = ("trade.FPT", "trade.F*", "trade.*", "quote.HPG", "quote.*", "*")
+BOARD = ("FPT", "HOSE")  # keys of the board, one of them named like a symbol
+TOPICS = (
+    *("trade.FPT", "trade.F*", "trade.*", "quote.HPG", "quote.*", "*"),
+    *("alerts.*", "alerts.FPT", "market.FPT", "market.*"),
+)
 NAMES = ("a", "b", "c")
+SHOWN = {  # the field that is checked, and what clients call it
+    "trade": ("price_e2", "price"),
+    "quote": ("bid_price_e2", "bid_price"),
+    "alerts": ("alert_no", "alert_no"),
+    "market": ("advances", "advances"),
+}
 
 market_steps = st.one_of(
     st.tuples(
@@ -29,6 +42,8 @@ market_steps = st.one_of(
         st.sampled_from(Side),
     ),
     st.tuples(st.just("quote"), st.sampled_from(CODES), st.integers(1, 9)),
+    st.tuples(st.just("alert"), st.sampled_from(CODES), st.sampled_from(Severity)),
+    st.tuples(st.just("summary"), st.sampled_from(BOARD), st.integers(0, 9)),
     st.tuples(st.just("cut")),  # a frame ends here
     st.tuples(st.just("pass"), st.sampled_from(CODES), st.integers(1, 9)),
 )  # all the way
@@ -61,8 +76,11 @@ class World:
 
     def __init__(self):
         self.market = Market(*CODES)
+        for code in BOARD:
+            self.market.list(code, instrument=Instrument.BOARD, name=f"board {code}")
         self.desk = Desk()
         self.flight = []
+        self.alert_no = 0
         self.desk.feed(self.market.frame())
         self.do_join("a", "trade.*", "conflate", 0, True)
         self.do_join("b", "*", "conflate", 50, True)
@@ -77,6 +95,20 @@ class World:
 
     def do_quote(self, code, bid):
         self.market.quote(code, 100 * bid, 100 * bid + 100)
+
+    def do_alert(self, code, severity):
+        self.alert_no += 1
+        self.market.put(
+            ALERTS,
+            code,
+            alert_type=AlertType.HALT,
+            severity=severity,
+            alert_no=self.alert_no,
+            trade_day=18_823,
+        )
+
+    def do_summary(self, code, advances):
+        self.market.put(MARKET, f"board {code}", advances=advances)
 
     def do_cut(self):
         if self.market.pending:
@@ -119,9 +151,9 @@ class World:
     def _name_exact(self, name, topic):
         """What `sub_ok` would have told (the fan-out alone does not write it)."""
         parsed = parse(topic)
-        symbol_id = self.desk.fanout.directory.find(parsed.pattern)
-        if not parsed.wildcard and symbol_id:
-            self.desk.read(name).topic_of[parsed.channels[0].code << 20 | symbol_id] = topic
+        key_id = self.desk.fanout.key_id(parsed.channels[0], parsed.pattern)
+        if not parsed.wildcard and key_id:
+            self.desk.read(name).topic_of[parsed.channels[0].code << 20 | key_id] = topic
 
     def do_leave(self, name, topic):
         if name in self.desk.clients:
@@ -152,7 +184,7 @@ class World:
             f"{channel.name}.{code}"
             for text in self.desk.clients[name].subscriptions
             for channel in parse(text).channels
-            for code in CODES
+            for code in (BOARD if channel.board else CODES)
             if code.startswith(parse(text).pattern)
             and (parse(text).wildcard or code == parse(text).pattern)
         }
@@ -161,23 +193,25 @@ class World:
         for name in self.desk.clients:
             model = self.desk.read(name)
             for topic in self.topics_of(name):
-                channel, code = topic.split(".")
-                history = self.market.history.get((channel, code))
+                channel, _, code = topic.rpartition(".")
+                key = f"board {code}" if BY_NAME[channel].board else code
+                history = self.market.history.get((channel, key))
                 if not history:
                     assert topic not in model.data
                     continue
                 if topic not in model.data and not shown_at_join:
                     continue  # nothing happened since it joined without a snapshot
                 assert model.seq[topic] == len(history), (name, topic)
-                field = "price_e2" if channel == "trade" else "bid_price_e2"
-                want = price_text(int(history[-1][field]))
-                assert str(model.data[topic][field.removesuffix("_e2")]) == want
+                field, public = SHOWN[channel]
+                want = int(history[-1][field])
+                shown = model.data[topic][public]
+                assert str(shown) == (price_text(want) if field.endswith("_e2") else str(want))
 
     def check_merged(self):
         """Every conflated frame speaks of exactly the trades between two sequence numbers."""
         for name in self.desk.clients:
             for topic, news in self.desk.read(name).news.items():
-                history = self.market.history.get(tuple(topic.split(".")), [])
+                history = self.market.history.get(tuple(topic.split(".")), [])  # trades only
                 for before, seq, merged in news:
                     if merged is None:
                         continue
@@ -215,6 +249,24 @@ def test_aggregates_are_exact_when_the_bus_lost_nothing(steps):
     world.settle()
     world.check_states(shown_at_join=False)
     world.check_merged()
+
+
+@given(st.lists(st.one_of(market_steps, clean_bus_steps, client_steps), max_size=80))
+def test_recent_alerts_are_the_last_ones_in_the_order_they_were_told(steps):
+    world = World()
+    world.play(steps)
+    world.do_cut()
+    while world.flight:
+        world.do_deliver(0)
+    history = world.market.history
+    told = [row for (name, _), rows in history.items() if name == "alerts" for row in rows]
+    told.sort(key=lambda row: row["alert_no"])
+    for severity in Severity:
+        rows = map(orjson.loads, world.desk.fanout.recent(Query(ALERTS, 5, None, severity)))
+        want = [row for row in told if row["severity"] >= severity][-5:]
+        assert [(row["seq"], row["data"]["alert_no"]) for row in rows] == [
+            (row["seq"], row["alert_no"]) for row in want
+        ]
 
 
 @given(st.lists(st.one_of(market_steps, clean_bus_steps), max_size=60))

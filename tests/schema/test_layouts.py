@@ -13,7 +13,7 @@ from engine.schema import bus, channels, codes, counters, deltas, notes, segment
 from engine.schema.record import describe, record
 from tests.house.sources import ROOT
 
-PHASES, SIDES, LEVELS, REJECTS = 9, 4, 10, 12
+PHASES, SIDES, LEVELS, REJECTS, MINUTES, TOP = 9, 4, 10, 12, 360, 10
 
 # name, dtype, size as the sum of its parts
 LAYOUTS = [
@@ -44,14 +44,31 @@ LAYOUTS = [
     ("reference_delta", deltas.REFERENCE_DELTA, 32 + 4 * 4 + 2 * 8 + 2 * 4 + 8 + 96),
     ("gaps_delta", deltas.GAPS_DELTA, 32 + 8 + 2 * 4 + 2 * 8 + 3 * 8 + 4 * 4 + 8 + 8),
     ("feed_delta", deltas.FEED_DELTA, 32 + 8 + 8 + 2 * 4 + 3 * 8 + 96),
+    ("bar_delta", deltas.BAR_DELTA, 32 + (2 * 4 + 8) + 2 * (4 + 4 + 6 * 4 + 5 * 8)),
+    ("foreign_delta", deltas.FOREIGN_DELTA, 32 + 15 * 8 + 2 * 4),
+    ("index_delta", deltas.INDEX_DELTA, 32 + 12 * 4 + 9 * 8 + 8),
+    ("index_series_delta", deltas.INDEX_SERIES_DELTA, 32 + 2 * 4 + MINUTES * (4 + 4)),
+    ("basis_delta", deltas.BASIS_DELTA, 32 + 6 * 4 + 4 * 4 + 8 + 8),
+    ("basis_trend_delta", deltas.BASIS_TREND_DELTA, 32 + 2 * 4 + MINUTES * (4 + 4 + 4)),
+    ("limits_delta", deltas.LIMITS_DELTA, 32 + 4 + 3 * 4 + 2 * 4 + 3 * 8 + 2 * 4),
+    ("auction_delta", deltas.AUCTION_DELTA, 32 + 2 * 4 + 7 * 8 + 2 * 4),
+    ("put_through_delta", deltas.PUT_THROUGH_DELTA, 32 + 2 * 4 + 4 * 8 + 8),
+    ("odd_lot_delta", deltas.ODD_LOT_DELTA, 32 + 8 * 4 + 3 * 8 + 4 * 3 * 4 + 8),
+    ("alert_delta", deltas.ALERT_DELTA, 32 + 8 + 4 * 4 + 4 * 8 + 4 * 4 + 32),
+    ("market_delta", deltas.MARKET_DELTA, 32 + 8 * 4 + 9 * 8),
+    ("foreign_summary_delta", deltas.FOREIGN_SUMMARY_DELTA, 32 + 8 * 8 + 4 * 4),
+    ("movers_delta", deltas.MOVERS_DELTA, 32 + 2 * 4 + TOP * (16 + 2 * 4 + 3 * 8)),
+    ("attribution_delta", deltas.ATTRIBUTION_DELTA, 32 + 8 + 4 * 4 + 8 + 2 * 4 + TOP * 2 * 20),
+    ("status_delta", deltas.STATUS_DELTA, 32 + 4 * 1 + 3 * 4),
     ("bus_header", bus.BUS_HEADER, 4 * 8 + 2 * 2 + 4),
     ("bus_section", bus.BUS_SECTION, 2 * 4),
     ("ring_header", segments.RING_HEADER, 5 * 64),
     ("symbols_header", segments.SYMBOLS_HEADER, 64),
-    ("symbol_row", segments.SYMBOL_ROW, 16 + 8 + 2 * 1 + 2 + 4),
+    ("symbol_row", segments.SYMBOL_ROW, 16 + 8 + 2 * 1 + 2 + 4 + 8),
     ("ingest_counters", counters.INGEST_COUNTERS, (30 + REJECTS) * 8),
-    ("shard_counters", counters.SHARD_COUNTERS, 22 * 8),
-    ("gateway_counters", counters.GATEWAY_COUNTERS, (15 + 16) * 8),
+    ("shard_counters", counters.SHARD_COUNTERS, 23 * 8),
+    ("board_counters", counters.BOARD_COUNTERS, 12 * 8),
+    ("gateway_counters", counters.GATEWAY_COUNTERS, (15 + 17) * 8),
 ]
 DTYPES = [pytest.param(dtype, id=name) for name, dtype, _ in LAYOUTS]
 

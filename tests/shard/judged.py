@@ -51,6 +51,7 @@ class Single:
         self.stage = stage
         self.state = np.zeros(SYMBOLS, stage.state_dtype)
         self.params = np.zeros(1, stage.params_dtype)
+        self.notes = np.zeros(0, NOTE)  # of the last batch, as the stage left them
 
     def run(
         self, groups: Sequence[Sequence[Judged]], cuts: Sequence[int] = ()
@@ -67,6 +68,7 @@ class Single:
                     notes[i][name] = value
             out = np.zeros(len(judged) * self.stage.rows_per_slot, self.stage.channel.dtype)
             count = self.stage.kernel(rows, notes, self.state, self.params, out)
+            self.notes = notes
             emitted += [plain(row) for row in out[:count]]
         return emitted
 

@@ -8,6 +8,7 @@ import pytest
 
 import tests.oracle.shard_naive as naive
 from engine.errors import ConfigError
+from engine.jit import kernel
 from engine.market.sessions import phase_at
 from engine.schema.codes import (
     GapCause,
@@ -15,6 +16,7 @@ from engine.schema.codes import (
     Phase,
     Side,
     SideRule,
+    SlotKind,
     TradeEvent,
     Venue,
 )
@@ -22,6 +24,8 @@ from engine.schema.deltas import STATS_DELTA
 from engine.schema.slots import SLOT, rows_over
 from engine.shard import directory
 from engine.shard.fold import Fold
+from engine.shard.groups import NO_PARAMS
+from engine.shard.stage import Stage, StageSettings
 from engine.shard.stages import STAGES
 from engine.shard.stats import check_invariants
 from engine.shard.step import TALLY, fuse, plan, step_source
@@ -88,7 +92,7 @@ def test_a_long_bad_day_is_what_the_twin_says_and_visits_everything(seed):
         name_of(code)
         for codes in (TradeEvent, Side, SideRule, Phase, NoteFlag, GapCause)
         for code in codes
-    } - {"NoteFlag.NONE", "Phase.PUT_THROUGH"}
+    } - {"NoteFlag.NONE", "NoteFlag.GAP_OPENED", "NoteFlag.GAP_CLOSED", "Phase.PUT_THROUGH"}
     assert wanted <= seen
     assert fold.counts.matches + fold.counts.late == len(emitted["trade"])
     assert check_invariants(fold.latest["stats"]) == []
@@ -146,7 +150,7 @@ def test_a_batch_that_is_too_large_is_a_bug():
 )
 def test_a_bad_precedence_is_refused(precedence, says):
     with pytest.raises(ConfigError, match=says):
-        Fold(SYMBOLS, SLOTS, precedence)
+        Fold(SYMBOLS, SLOTS, StageSettings(precedence))
 
 
 @pytest.mark.parametrize(("symbols", "slots"), [(1, 10), (0, 10), (10, 0)])
@@ -209,6 +213,51 @@ def test_a_stage_can_be_added_without_touching_the_others():
     fold = Fold(SYMBOLS, SLOTS, stages=(*STAGES, again))
     fold.warm()
     assert len(fold.state("directory_again")) == SYMBOLS
+
+
+CALLS = np.dtype([("calls", "<i8")])
+
+
+@kernel
+def count_calls(rows, notes, state, params, out):
+    state[0]["calls"] += 1
+    return 0
+
+
+def test_a_stage_is_called_for_a_batch_with_its_kinds_and_for_no_other():
+    def counter(name, *kinds):
+        return Stage(
+            name, "market", CALLS, NO_PARAMS, None, count_calls, "", kinds=frozenset(kinds)
+        )
+
+    stages = (counter("quotes", SlotKind.QUOTE), counter("both", SlotKind.QUOTE, SlotKind.TRADE))
+    fold = Fold(SYMBOLS, SLOTS, stages=stages)
+    head = {"symbol_id": 1, "exch_s": 1_626_315_600}
+    for kinds in ([SlotKind.TRADE], [SlotKind.TRADE, SlotKind.QUOTE], [SlotKind.INDEX], []):
+        fold.fold(rows_of([[head | {"kind": kind} for kind in kinds]]))
+    assert fold.state("quotes")[0]["calls"] == 1
+    assert fold.state("both")[0]["calls"] == 2
+
+
+def test_with_rules_a_batch_is_judged_group_by_group():
+    class Judge:
+        def __init__(self):
+            self.seen = []
+
+        def attach(self, fold):
+            self.fold = fold
+
+        def judge(self, sections):
+            self.seen.append({channel.name: len(rows) for channel, rows in sections})
+            return sections
+
+    judge = Judge()
+    ruled, plain = Fold(SYMBOLS, SLOTS, rules=judge), Fold(SYMBOLS, SLOTS)
+    groups = long_stream(7)[:40]
+    assert fold_groups(ruled, groups) == fold_groups(plain, groups)
+    assert judge.fold is ruled
+    assert len(judge.seen) == sum(bool(group) for group in groups)
+    assert ruled.digest() == plain.digest()
 
 
 def test_places_do_not_overlap_and_lie_on_cache_lines():

@@ -475,3 +475,25 @@ def test_the_comparison_with_the_twin_would_notice_a_wrong_rule(wrong, monkeypat
     twin = naive.NaiveLedger()
     wanted = [row for message, note in judged for row in twin.feed([message], [note])]
     assert books(*judged) != wanted
+
+
+def test_the_note_says_which_gap_a_slot_opened_or_closed():
+    own = Teller()
+    judged = [
+        own.match("09:00:00", 100),
+        own.match("09:01:00", 200, 300),
+        own.match("09:02:00", 100, 50),
+        own.bar("09:05:00", 1, 400),
+    ]
+    single = Single(ledger.STAGE)
+    said = []
+    for each in judged:
+        single.run([[each]])
+        note = single.notes[0]
+        said.append((NoteFlag(int(note["flags"])) & ~NoteFlag.NEW_DAY, int(note["gap_no"])))
+    assert said == [
+        (NoteFlag.NONE, 0),
+        (NoteFlag.GAP_OPENED, 1),
+        (NoteFlag.GAP_OPENED, 2),
+        (NoteFlag.GAP_CLOSED, 1),
+    ]

@@ -19,6 +19,7 @@ from engine.schema.codes import (
     Reject,
     SlotFlag,
     SlotKind,
+    Underlying,
     Venue,
 )
 from engine.schema.slots import BACKFILL, CONTROL, DETAIL_BYTES, REFERENCE, SLOT, SYMBOL
@@ -262,6 +263,26 @@ def test_reference_data_introduce_symbols_in_order_with_the_stream() -> None:
     assert int(told["indices"]) == IndexMember.VN30
     assert iso_ict(int(told["exch_s"])) == "2026-08-14T08:00:00+07:00"
     assert (int(told["ceiling_price_e2"]), int(told["venue"])) == (2_675_000, Venue.HOSE)
+
+
+def test_a_future_that_reference_data_introduce_knows_its_underlying_and_its_last_day() -> None:
+    """Else it would have no basis: nobody introduces it again."""
+    told = []
+    for by_reference in (True, False):
+        local = tape()
+        if by_reference:
+            row = ReferenceRow(
+                "VN30F2107", Venue.DERIVATIVES, 1, 0, 0, 0, 0, "", "", IndexMember.NONE
+            )
+            local.intake.reference(Reference(dt.date(2021, 7, 15), (row,)), 2)
+        else:
+            local.intake.on_frame(frame(message("VN30F2107")), 2)
+        local.intake.flush()
+        told.append(slots_of(local).view(SYMBOL)[0])
+    for name in ("code", "value_multiplier", "instrument", "underlying", "expiry_day"):
+        assert told[0][name] == told[1][name], name
+    assert int(told[0]["underlying"]) == Underlying.VN30
+    assert int(told[0]["expiry_day"]) == (dt.date(2021, 7, 15) - dt.date(1970, 1, 1)).days
 
 
 def test_bars_of_a_gap_count_down_and_nothing_known_is_one_empty_slot() -> None:

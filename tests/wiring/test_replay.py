@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import random
 import sys
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from engine import config as configuration
 from engine import segment
-from engine.config import Config
+from engine.config import AlertsConfig, Config, RuleConfig
 from engine.decode.symbols import format_symbols, symbols_bytes
 from engine.errors import ConfigError
 from engine.feed.backfill import Answer, Bar, Gap
@@ -20,8 +21,9 @@ from engine.feed.reference import Reference, ReferenceRow
 from engine.feed.synthetic import SMALL
 from engine.ring.layout import format_ring, ring_bytes
 from engine.rundir import RunDir
-from engine.schema.codes import FeedState, IndexMember, Venue
+from engine.schema.codes import AlertType, FeedState, IndexMember, Venue
 from engine.schema.counters import INGEST_COUNTERS
+from engine.shard.stage import StageSettings
 from engine.wiring import replay
 from engine.wiring.local import LocalTape
 from engine.wiring.replay_day import plan, stamped_frames
@@ -30,6 +32,8 @@ SEED = 20210715
 SYMBOLS_MAX = 1_024
 RING_SLOTS = 65_536
 DAY = dt.date(2021, 7, 15)
+ALERTS = AlertsConfig(block_trade_min_vnd=1_000_000_000)
+RULES = (RuleConfig("big", "trade.value_vnd > 5e8", "warning"),)
 
 
 def about(shards: int) -> dict[str, object]:
@@ -41,6 +45,8 @@ def about(shards: int) -> dict[str, object]:
         "shards": shards,
         "symbols_max": SYMBOLS_MAX,
         "side_precedence": ["EXCHANGE", "QUOTE", "TICK"],
+        "alerts": asdict(ALERTS),
+        "rules": [asdict(rule) for rule in RULES],
     }
 
 
@@ -61,6 +67,8 @@ def live(recorder: Recorder, shards: int) -> LocalTape:
         shards=shards,
         symbols_max=SYMBOLS_MAX,
         ring_slots=RING_SLOTS,
+        settings=StageSettings(alerts=ALERTS),
+        rules=RULES,
         hash_deltas=False,
         recorder=recorder,
     )
@@ -94,6 +102,8 @@ def test_a_replay_ends_on_the_digest_of_the_live_run(tmp_path: Path, shards: int
     recorder = Recorder(tmp_path, "day", about(shards), 1, segment_bytes=100_000)
     tape = live(recorder, shards)
     recorder.close()
+    told = {int(row["alert_type"]) for row in tape.latest("alerts").values()}
+    assert AlertType.RULE in told, "the operator's rule has something to say"
     files = recording_files([tmp_path])
     assert len(files) > 1
     again = replay.replay_local(files, settings())

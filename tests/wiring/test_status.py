@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from engine.schema.codes import FeedState, Reject
-from engine.schema.counters import GATEWAY_COUNTERS, INGEST_COUNTERS, SHARD_COUNTERS
+from engine.schema.counters import (
+    BOARD_COUNTERS,
+    GATEWAY_COUNTERS,
+    INGEST_COUNTERS,
+    SHARD_COUNTERS,
+)
 from engine.wiring.status import Sources, StatusLine, session_text
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -14,9 +19,12 @@ SECOND_NS = 1_000_000_000
 def sources() -> Sources:
     """Return the counters of a healthy engine in the continuous morning session."""
     cells = Sources(
-        np.zeros(1, INGEST_COUNTERS), [np.zeros(1, SHARD_COUNTERS)], [np.zeros(1, GATEWAY_COUNTERS)]
+        np.zeros(1, INGEST_COUNTERS),
+        [np.zeros(1, SHARD_COUNTERS)],
+        np.zeros(1, BOARD_COUNTERS),
+        [np.zeros(1, GATEWAY_COUNTERS)],
     )
-    for cell in (cells.ingest, *cells.shards, *cells.gateways):
+    for cell in (cells.ingest, *cells.shards, cells.board, *cells.gateways):
         cell["heartbeat_ns"] = NOW_NS
     cells.ingest["feed_state"] = FeedState.LIVE
     cells.ingest["last_exch_s"] = 1626316200  # 2021-07-15 09:30 ICT

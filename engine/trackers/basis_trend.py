@@ -1,0 +1,148 @@
+"""The basis minute by minute: channel ``basis.trend``, one row per contract.
+
+Source: market-behaviour section 8. Prices are ``contracts``, minutes are ``series``. Rules:
+
+* Each minute that had a basis has an entry: the last basis of that minute, and its spot. Of one
+  contract only: what other contracts do is not in its row.
+* The minute is that of the stamp of the slot that made the basis: a match of the contract, or a
+  value of its index. A stamp older than the running minute belongs to the running one.
+* A value of the index in its BREAK, or after its market has CLOSED, makes no entry when it is the
+  one of the running minute: it repeats itself then. The closing auction's is another one. So a
+  day has fewer minutes than the row has room for; if not, further ones are not kept.
+* Published with the first basis of each minute: then the minute before has its last basis, and the
+  running one its first.
+* The first basis of a newer trading date begins a blank row; seq goes on.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.jit import kernel
+from engine.schema import channels
+from engine.schema.codes import Phase, SlotKind
+from engine.schema.deltas import BASIS_TREND_DELTA
+from engine.shard.groups import LAST, publish
+from engine.shard.phases import PHASE_FIELDS, fill_phase_params
+from engine.shard.stage import Stage, StageSettings
+from engine.trackers.contracts import (
+    CONTRACT_FIELDS,
+    CONTRACT_KINDS,
+    CONTRACTS_MAX,
+    basis_e2,
+    stamp_contract,
+    watch_basis,
+)
+from engine.trackers.series import FULL, begin_minute, place_of
+
+INDEX = int(SlotKind.INDEX)
+BREAK, CLOSED = int(Phase.BREAK), int(Phase.CLOSED)
+
+STATE = np.dtype(
+    [
+        ("row", BASIS_TREND_DELTA),
+        ("out_row", "<i8"),
+        *CONTRACT_FIELDS,
+        # the last of the running minute, which the row does not say yet
+        ("running_basis_e2", "<i4"),
+        ("running_spot_e2", "<i4"),
+    ]
+)
+
+PARAMS = np.dtype([*PHASE_FIELDS])
+
+
+def fill_params(params: NDArray[np.void], settings: StageSettings) -> None:  # noqa: ARG001
+    """Write the timetables into ``params[0]``."""
+    fill_phase_params(params)
+
+
+@kernel
+def begin_day(state: Any, symbol_id: Any) -> None:
+    """Blank the contract's row for the current day; its place in the stream goes on."""
+    own = state[symbol_id]
+    row = own["row"]
+    seq, updates = row["seq"], row["updates"]
+    own["row"] = state[0]["row"]  # blank for ever: 0 is never a symbol
+    row["seq"] = seq
+    row["updates"] = updates
+    row["trade_day"] = state[0]["contracts_day"]
+
+
+@kernel
+def write_last(row: Any, own: Any) -> None:
+    """Put the running basis and its spot into the last entry."""
+    last = row["series_count"] - 1
+    row["series_basis_e2"][last] = own["running_basis_e2"]
+    row["series_spot_value_e2"][last] = own["running_spot_e2"]
+
+
+@kernel
+def repeats_itself(state: Any, symbol_id: Any) -> Any:
+    """Return whether the spot is that of the contract's running minute."""
+    market, own = state[0], state[symbol_id]
+    return (
+        own["row"]["trade_day"] == market["contracts_day"]
+        and own["running_spot_e2"] == market["spot_value_e2"][own["contract_underlying"]]
+    )
+
+
+@kernel
+def add(state: Any, symbol_id: Any, exch_s: Any) -> Any:
+    """Add the contract's present basis to its series; return whether that began a minute."""
+    market, own = state[0], state[symbol_id]
+    row = own["row"]
+    if row["trade_day"] != market["contracts_day"]:
+        begin_day(state, symbol_id)
+    place = place_of(row, exch_s)
+    if place == FULL:
+        return False
+    begins = place == row["series_count"]
+    if begins:
+        if place > 0:
+            write_last(row, own)
+        begin_minute(row, exch_s)
+    own["running_basis_e2"] = basis_e2(state, symbol_id)
+    own["running_spot_e2"] = market["spot_value_e2"][own["contract_underlying"]]
+    if begins:
+        write_last(row, own)
+    return begins
+
+
+@kernel
+def basis_trend(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:
+    """Publish one row per contract and minute. See ``Stage`` for the arguments."""
+    market = state[0]
+    count = 0
+    base = 0
+    for i in range(rows.count):
+        head, note = rows.head[i], notes[i]
+        told = watch_basis(rows, i, note, state)
+        idle = head["kind"] == INDEX and note["phase"] in (BREAK, CLOSED)
+        if told:
+            for at in range(market["contract_count"]):
+                symbol_id = market["contract_id"][at]
+                if not (told >> at) & 1 or (idle and repeats_itself(state, symbol_id)):
+                    continue
+                if add(state, symbol_id, head["exch_s"]):
+                    own = state[symbol_id]
+                    stamp_contract(own["row"], own, params, head, note, symbol_id)
+                    count = publish(state, symbol_id, out, base, count)
+        if head["flags"] & LAST:
+            base = count
+    return count
+
+
+STAGE = Stage(
+    "basis_trend",
+    "market",
+    STATE,
+    PARAMS,
+    channels.BASIS_TREND,
+    basis_trend,
+    "the last basis of every minute, per contract",
+    rows_per_slot=CONTRACTS_MAX,
+    kinds=CONTRACT_KINDS,
+    fill=fill_params,
+)
