@@ -280,7 +280,7 @@ class LimitState(IntEnum):
 class LimitEvent(IntEnum):
     """What a row of channel `limits` tells."""
 
-    NONE = 0
+    NONE = 0  # a new day: what the last one ended at is no state of today
     ENTER = 1  # a match at the limit after one elsewhere
     LOCK = 2  # a queue at the limit and nobody on the other side
     QUEUE = 3  # locked, and the queue changed

@@ -464,6 +464,7 @@ def test_limits_of_yesterday_never_judge_a_match_of_today(exchange: Studio) -> N
         assert [pick(row, events) for row in viewer.rows(f"limits.{told}")] == [
             ("ENTER", "CEILING", 26_750, DAY, 1),
             ("LOCK", "CEILING", 26_750, DAY, 1),
+            ("NONE", "NONE", 0, NEXT_DAY, 0),
         ]
         assert not viewer.rows(f"limits.{silent}")
         expect(viewer.data(f"stats.{silent}"), ceiling_price=0, floor_price=0)

@@ -18,6 +18,7 @@ from engine.schema.codes import (
     SlotKind,
     TradeEvent,
 )
+from engine.schema.deltas import LIMITS_DELTA
 
 Message = dict[str, Any]
 Row = dict[str, Any]
@@ -212,6 +213,7 @@ class NaiveLimits:
     def __init__(self) -> None:
         self.days: dict[int, Day] = {}
         self.seq: dict[int, int] = defaultdict(int)
+        self.shown: dict[int, int] = {}  # LimitState of each symbol's last row
 
     def feed(self, messages: list[Message], notes: list[Any]) -> list[Row]:
         """Fold one group; return its rows."""
@@ -222,10 +224,30 @@ class NaiveLimits:
             symbol_id, date = get(message, "symbol_id"), trade_day(get(message, "exch_s"))
             if symbol_id not in self.days or self.days[symbol_id].date != date:
                 self.days[symbol_id] = Day(date)
+                if self.shown.get(symbol_id):
+                    rows.append(self._blank(symbol_id, date, message, note))
             day = self.days[symbol_id]
             day.slots.append((message, note))
             rows += self._news(symbol_id, day)
+            for row in rows:
+                self.shown[row["symbol_id"]] = row["limit_state"]
         return rows
+
+    def _blank(self, symbol_id: int, date: int, message: Message, note: Any) -> Row:
+        """Return the row that takes yesterday's limit away."""
+        self.seq[symbol_id] += 1
+        said = {name: get(message, name) for name in ("recv_ns", "exch_s", "symbol_id", "venue")}
+        blank = {name: 0 for name in LIMITS_DELTA.names or () if "reserved" not in name}
+        return (
+            blank
+            | said
+            | {
+                "seq": self.seq[symbol_id],
+                "updates": 1,
+                "phase": int(note.phase),
+                "trade_day": date,
+            }
+        )
 
     def _news(self, symbol_id: int, day: Day) -> list[Row]:
         """Return the rows that the newest slot of a day makes."""

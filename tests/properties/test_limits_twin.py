@@ -41,6 +41,10 @@ def test_every_visit_is_entered_once_and_left_once(events):
         inside = locked = entered = 0
         for row in rows:
             event = row["limit_event"]
+            if event == LimitEvent.NONE:  # takes yesterday's limit away
+                assert row is rows[0]
+                assert not row["limit_state"]
+                continue
             if event == LimitEvent.ENTER:
                 assert not inside
                 inside, entered = 1, entered + 1

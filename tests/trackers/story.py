@@ -261,6 +261,8 @@ def say_limits(row: dict[str, Any]) -> str:
     """Say a row of channel ``limits``."""
     event = LimitEvent(row["limit_event"])
     since = iso_ict(row["since_exch_s"])[11:19]
+    if event == LimitEvent.NONE:
+        return "blank"
     if event == LimitEvent.ENTER:
         return f"ENTER {LimitState(row['limit_state']).name} {vnd(row['limit_price_e2'])}"
     if event in (LimitEvent.LOCK, LimitEvent.QUEUE):

@@ -142,11 +142,14 @@ def test_an_empty_book_in_continuous_trading_unlocks(day, watched):
 def test_limits_of_yesterday_never_leak(day, watched):
     watched.tell(day.match("09:21:00", CEILING), day.book("09:21:00", *LOCKED))
     tomorrow = SymbolDay(day="2021-07-16")  # which tells no limits yet
-    assert watched.tell(tomorrow.match("09:21:00", CEILING), tomorrow.book("09:22:00", *OPEN)) == []
+    (blank,) = watched.tell(tomorrow.match("09:21:00", CEILING), tomorrow.book("09:22:00", *OPEN))
+    kept = ("seq", "recv_ns", "exch_s", "symbol_id", "phase", "venue", "updates", "trade_day")
+    assert not any(value for name, value in blank.items() if name not in kept)
+    assert blank["seq"] == 3
     facts = tomorrow.at("09:30:00", SlotKind.REFERENCE, ceiling_price_e2=CEILING)
     (row,) = watched.tell(facts)
     assert (row["enter_count"], row["locked_s"], row["flags"]) == (1, 0, DeltaFlag.BASELINE)
-    assert row["seq"] == 3  # the stream of the symbol goes on
+    assert row["seq"] == 4  # the stream of the symbol goes on
 
 
 def test_a_straggler_of_yesterday_changes_nothing(day, watched):
