@@ -134,7 +134,7 @@ class BoardConfig:
 
     interval_ms: int = _key(500, "least time between two summaries")
     weights_file: str = _key(
-        "", "CSV with index,code,weight_pct for attributions; without it REST's listed shares"
+        "", "CSV with index,code,weight_pct: baskets and weights; without it those of REST"
     )
 
 

@@ -2,8 +2,9 @@
 
     python3 tools/dev.py setup      build .venv from the hashed locks (instant when up to date)
     python3 tools/dev.py check      format, lint, types, contracts, then the tests with the JIT off
-    python3 tools/dev.py test       all three lanes; --lane nojit|bounds|native picks one, and
-                                    anything else on the line goes to pytest
+    python3 tools/dev.py test       all three lanes, the first two side by side; --lane
+                                    nojit|bounds|native picks one, and anything else on the
+                                    line goes to pytest
     python3 tools/dev.py format     rewrite the sources in the house style
     python3 tools/dev.py style | lint | types | contracts      one part of check
     python3 tools/dev.py lock       compile requirements/*.lock from pyproject.toml
@@ -25,6 +26,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -244,12 +246,25 @@ def check() -> int:
 
 
 def test(lane: str, pytest_arguments: list[str]) -> int:
-    """Run one lane, or all of them up to the first that fails."""
-    for name in LANES if lane == "all" else [lane]:
-        status = run_lane(name, pytest_arguments)
-        if status:
-            return status
-    return 0
+    """Run one lane, or all three; the native one only when the others were well."""
+    if lane != "all":
+        return run_lane(lane, pytest_arguments)
+    return two_lanes("nojit", "bounds", pytest_arguments) or run_lane("native", pytest_arguments)
+
+
+def two_lanes(beside: str, before: str, pytest_arguments: list[str]) -> int:
+    """Run one lane beside another and show what it said afterwards.
+
+    Each keeps one core busy and neither has tests that mind a neighbour.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as told:
+        command = [sys.executable, __file__, "test", "--lane", beside, *pytest_arguments]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=told, stderr=subprocess.STDOUT)
+        status = run_lane(before, pytest_arguments)
+        failed = process.wait()
+        told.seek(0)
+        print(told.read(), flush=True)
+    return failed or status
 
 
 def run_lane(name: str, pytest_arguments: list[str]) -> int:

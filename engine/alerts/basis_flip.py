@@ -5,8 +5,10 @@ is ``trackers.contracts``. Rules, for each contract by itself:
 
 * A basis confirms a side when it is at least ``basis_flip_band_e2`` away from zero: premium above,
   discount below. In between, nothing is confirmed and the last side stands.
-* Warning: the side confirmed is another one than the last confirmed today. It is asked with every
-  match of the contract and every value of its index.
+* Warning: the side confirmed is another one than the last one told or adopted today. It is asked
+  with every match of the contract and every value of its index.
+* A turn that is held back as a repeat changes no side: the first basis after the repeat time that
+  still confirms it tells it, late. If the basis has turned back by then there is nothing to tell.
 * A side that was found, not seen turning, is adopted in silence: the first of a day, that of a
   BASELINE or CORRECTION, and after an outage that of the first basis of which both prices were
   told since. A price of before and a spot of after an outage make no basis to believe in.
@@ -50,7 +52,7 @@ ROWS_PER_SLOT = CONTRACTS_MAX  # a value of the index may turn all of them
 
 FIELDS: list[Any] = [
     *CONTRACT_FIELDS,
-    ("flip_side", "u1"),  # BasisState confirmed last, today
+    ("flip_side", "u1"),  # BasisState told or adopted last, today
     ("flip_price_outage_no", "<u4"),  # outages as of the contract's last price
     ("flip_spot_outage_no", "<u4"),  # and of the last spot since it had a price
 ]
@@ -103,12 +105,15 @@ def judge_basis(
     side, before = side_of(basis, band), own["flip_side"]
     if side == UNCONFIRMED:
         return count
-    own["flip_side"] = side
-    if before == UNCONFIRMED or before == side or found:  # noqa: SIM109 - numba: not one type
+    if before == side:
+        return count
+    if before == UNCONFIRMED or found:
+        own["flip_side"] = side
         return count
     exch_s = head["exch_s"]
     if is_repeat(own, params, TYPE, NO_STATE, WARNING, exch_s):
         return count
+    own["flip_side"] = side
     begin_alert(state, symbol_id, head, note["phase"], exch_s, TYPE, NO_STATE, WARNING)
     row = own["row"]
     stamp_contract(row, own, params, head, note, symbol_id)

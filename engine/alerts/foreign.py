@@ -1,8 +1,8 @@
 """What foreigners do, for both rules that ask: ``foreign_acceleration`` and ``room_exhausted``.
 
 The flow is kept once (``trackers.flow``), moved on by the same slots as on channel ``foreign``, so
-that an alert's numbers are those of the channel. After an outage the first FOREIGN message is a
-base like the day's first: what it shows may be the flow of the whole outage.
+that an alert's numbers are those of the channel. What the flow calls a base (the day's first
+message, a reset, the first one after an outage) was found, not seen happening.
 """
 
 from typing import Any
@@ -12,7 +12,15 @@ from engine.alerts.foreign_acceleration import rearm_acceleration
 from engine.alerts.room_exhausted import rearm_room
 from engine.jit import kernel
 from engine.schema.codes import SlotKind
-from engine.trackers.flow import FLOW_FIELDS, NOTHING, TOLD, pass_time, watch_flow
+from engine.shard.groups import trade_day
+from engine.trackers.flow import (
+    FLOW_FIELDS,
+    NOTHING,
+    TOLD,
+    is_zero_snapshot,
+    pass_time,
+    watch_flow,
+)
 
 FOREIGN = int(SlotKind.FOREIGN)
 
@@ -20,8 +28,6 @@ FIELDS: list[Any] = [
     *FLOW_FIELDS,
     *foreign_acceleration.FIELDS,
     *room_exhausted.FIELDS,
-    ("foreign_outage_no", "<u4"),  # the outages as of the last FOREIGN message
-    ("foreign_back_exch_s", "<u4"),  # the first FOREIGN message after today's last outage; 0: none
 ]
 
 ask_acceleration = foreign_acceleration.foreign_acceleration
@@ -31,20 +37,8 @@ ask_room = room_exhausted.room_exhausted
 @kernel
 def forget_foreign(own: Any) -> None:
     """Begin a trading date; the flow rolls by itself."""
-    own["foreign_back_exch_s"] = 0
     foreign_acceleration.forget_acceleration(own)
     room_exhausted.forget_room(own)
-
-
-@kernel
-def first_since_outage(state: Any, symbol_id: Any, exch_s: Any) -> Any:
-    """Return whether this FOREIGN message is the symbol's first since the feed was away."""
-    own = state[symbol_id]
-    if own["foreign_outage_no"] == state[0]["outage_no"]:
-        return False
-    own["foreign_outage_no"] = state[0]["outage_no"]
-    own["foreign_back_exch_s"] = exch_s
-    return True
 
 
 @kernel
@@ -56,17 +50,18 @@ def foreign(
     `told` is the slot's FOREIGN view.
     """
     own = state[symbol_id]
+    is_told = head["kind"] == FOREIGN
+    if is_told and is_zero_snapshot(own, trade_day(head["exch_s"]), told):
+        return count
     # Time passes before the message is counted: a calm five minutes arms the rule again.
     if pass_time(own, head) != NOTHING:
         rearm_acceleration(own, params)
         rearm_room(own, params)
-    if head["kind"] != FOREIGN:
+    if not is_told:
         return count
-    found = first_since_outage(state, symbol_id, head["exch_s"])
-    moved = watch_flow(own, head, told)
+    moved = watch_flow(own, head, told, state[0]["outage_no"])
     if moved == NOTHING:
         return count
-    since_exch_s = max(own["flow_since_exch_s"], own["foreign_back_exch_s"])
+    since_exch_s, found = own["flow_since_exch_s"], moved != TOLD
     count = ask_acceleration(state, symbol_id, head, note, since_exch_s, params, out, count)
-    found = found or moved != TOLD
     return ask_room(state, symbol_id, head, note, found, since_exch_s, params, out, count)

@@ -7,6 +7,9 @@ Source: market-behaviour sections 2 and 10. Rules:
 * BEGIN, critical: the phase turns to HALT, or is HALT in the symbol's first message of the day.
 * END, info, if the BEGIN was told: the phase is another one. It is silent when that is CLOSED: the
   day is over, trading did not go on.
+* A BEGIN that was held back as a repeat is told late, by the first slot after the repeat time that
+  finds the symbol still halted: the last word must not be that trading goes on. The END tells how
+  long the halt lasted from its true beginning.
 * A new trading date knows of no halt. After an outage the present state is told, as it is true.
 """
 
@@ -49,11 +52,10 @@ def halt(
     own = state[symbol_id]
     exch_s, phase = head["exch_s"], note["phase"]
     if phase == HALT:
-        if own["halted"]:
-            return count
-        own["halted"] = 1
-        own["halt_exch_s"] = exch_s
-        if is_repeat(own, params, TYPE, BEGIN, CRITICAL, exch_s):
+        if not own["halted"]:
+            own["halted"] = 1
+            own["halt_exch_s"] = exch_s
+        if own["halt_told"] or is_repeat(own, params, TYPE, BEGIN, CRITICAL, exch_s):
             return count
         own["halt_told"] = 1
         begin_alert(state, symbol_id, head, phase, exch_s, TYPE, BEGIN, CRITICAL)

@@ -6,6 +6,9 @@ Source: market-behaviour section 10. Every rule asks here before it tells. Rules
   than ``alerts.repeat_s`` of exchange time ago, or is stamped later than this one. A repeat is not
   told. One that is more severe than the one before is no repeat: a silent feed that then goes away
   is news.
+* A repeat time hides no lasting state: a halt, a price at its limit, the side of a basis. If that
+  still holds when the time is over it is told then, late, by the symbol's next slot. The rule that
+  was held back asks again, and the alert's stamp is that slot's.
 * An END is told if its BEGIN was, whenever that is, and only then: the rule that began it knows.
 * Alerts are numbered 1, 2, 3 ... per type, symbol and trading date. A new date begins anew, also
   with repeats.

@@ -7,9 +7,13 @@ Source: market-behaviour section 10. What is at a limit, and since when, is said
 * An entry that was not seen happening is adopted in silence: the first message of the day, a limit
   that is told after the price, a correction. But a price found at a limit after an outage is told:
   it is true now, and was not when the symbol was last heard of.
+* A BEGIN that was held back as a repeat is owed: the first TRADE or QUOTE slot after the repeat
+  time that finds the price still there tells it, with the numbers as they stand then; its volume is
+  what matched at the limit since the entry.
 * END, warning, if the BEGIN was told: the price left, whatever showed it. It tells the queue that
   last waited there. From one limit to the other are an END and a BEGIN.
-* Books and halts tell nothing; books say how long the queue is.
+* Books and halts begin and end nothing (a book may tell what is owed); books say how long the queue
+  is.
 * A new trading date has no limits and no price, and ends nothing.
 """
 
@@ -25,6 +29,7 @@ from engine.schema.codes import (
     DeltaFlag,
     GapCause,
     LimitEvent,
+    LimitState,
     Severity,
     SlotKind,
     TradeEvent,
@@ -41,7 +46,7 @@ TYPE = np.int64(AlertType.PRICE_LIMIT)
 BEGIN, END = np.int64(AlertState.BEGIN), np.int64(AlertState.END)
 WARNING, CRITICAL = np.int64(Severity.WARNING), np.int64(Severity.CRITICAL)
 ENTER, LEAVE = int(LimitEvent.ENTER), int(LimitEvent.LEAVE)
-NOTHING = int(LimitEvent.NONE)
+NOTHING, ELSEWHERE = int(LimitEvent.NONE), int(LimitState.NONE)
 TRADE, QUOTE, REFERENCE = int(SlotKind.TRADE), int(SlotKind.QUOTE), int(SlotKind.REFERENCE)
 MATCH, BASELINE = int(TradeEvent.MATCH), int(TradeEvent.BASELINE)
 FOUND = int(DeltaFlag.BASELINE)
@@ -50,6 +55,7 @@ AWAY_CAUSES = (int(GapCause.OUTAGE), int(GapCause.LOST))
 FIELDS: list[Any] = [
     *LIMIT_FIELDS,
     ("limit_told", "u1"),  # the BEGIN of this visit was told
+    ("limit_owed", "u1"),  # it was held back as a repeat; says nothing without a visit
 ]
 
 
@@ -62,26 +68,45 @@ def seen_happening(own: Any, note: Any) -> Any:
 
 
 @kernel
-def tell_entry(
-    state: Any, symbol_id: Any, head: Any, note: Any, params: Any, out: Any, count: Any
+def tell_begin(
+    state: Any,
+    symbol_id: Any,
+    head: Any,
+    note: Any,
+    volume_shares: Any,
+    params: Any,
+    out: Any,
+    count: Any,
 ) -> Any:
-    """Tell a BEGIN unless it is a repeat or was not seen; return the new count."""
+    """Tell a BEGIN, or owe it when it is a repeat; return the new count."""
     own = state[symbol_id]
-    own["limit_told"] = 0
     exch_s = head["exch_s"]
-    if not seen_happening(own, note):
-        return count
     if is_repeat(own, params, TYPE, BEGIN, CRITICAL, exch_s):
+        own["limit_owed"] = 1
         return count
     own["limit_told"] = 1
+    own["limit_owed"] = 0
     begin_alert(state, symbol_id, head, note["phase"], exch_s, TYPE, BEGIN, CRITICAL)
     row = own["row"]
     row["limit_state"] = own["limit_state"]
     row["price_e2"] = own["last_price_e2"]
     row["level_e2"] = own["limit_price_e2"]
-    row["volume_shares"] = note["volume_shares"]
+    row["volume_shares"] = volume_shares
     row["count"] = own["enter_count"]
     return tell(own, out, count)
+
+
+@kernel
+def tell_entry(
+    state: Any, symbol_id: Any, head: Any, note: Any, params: Any, out: Any, count: Any
+) -> Any:
+    """Tell the BEGIN of a visit that begins now, unless it was not seen; return the new count."""
+    own = state[symbol_id]
+    own["limit_told"] = 0
+    own["limit_owed"] = 0
+    if not seen_happening(own, note):
+        return count
+    return tell_begin(state, symbol_id, head, note, note["volume_shares"], params, out, count)
 
 
 @kernel
@@ -130,5 +155,9 @@ def price_limit(
             count = tell_leave(state, symbol_id, head, note, at, out, count)
         event = land(own, head, note)
     if event == ENTER:
-        count = tell_entry(state, symbol_id, head, note, params, out, count)
+        return tell_entry(state, symbol_id, head, note, params, out, count)
+    # REST speaks of other times than the present: it is no clock for what is owed.
+    if own["limit_owed"] and own["limit_state"] != ELSEWHERE and head["kind"] != REFERENCE:
+        volume = own["hit_volume_shares"]
+        count = tell_begin(state, symbol_id, head, note, volume, params, out, count)
     return count

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.alerts import (
-    away,
     basis_flip,
     block_trade,
     feed,
@@ -38,6 +37,7 @@ from engine.shard.feed_state import watch_market
 from engine.shard.groups import STALE_DAY, trade_day
 from engine.shard.phases import PHASE_FIELDS, fill_phase_params
 from engine.shard.stage import Stage, StageSettings
+from engine.trackers import away
 
 SYMBOL, CONTROL = int(SlotKind.SYMBOL), int(SlotKind.CONTROL)
 TRADE, QUOTE, INDEX = int(SlotKind.TRADE), int(SlotKind.QUOTE), int(SlotKind.INDEX)

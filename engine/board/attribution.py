@@ -7,8 +7,8 @@ Source: market-behaviour section 7. Rules:
 * Weights are, in this order: those of ``board.weights_file`` for this index; else listed shares x
   reference price, once nine in ten constituents have told both (no free float is known, hence
   their name LISTED); else there are none, and no points are claimed.
-* Constituents are the codes of the file, else the basket of today's reference rows or, for the
-  index of a venue, every share of the venue that has said anything today.
+* Constituents are the members as ``view`` decides them: the codes of the file, else the basket of
+  today's reference rows or the shares of the venue, as far as they have said anything today.
 * Without the index's own row of today its values are 0, and so are the points.
 * The top has points above 0 only, the bottom below 0 only, equals in order of their code. The sum
   is of all constituents, each as rounded.
@@ -56,8 +56,9 @@ def points_e4(prior_e2: int, unit: int, share: Share) -> int:
 
 def _fill(row: np.void, index: str, view: View, told: dict[str, int] | None) -> None:
     """Write the row of one index."""
-    members = _constituents(index, view, told)
-    stats = view.stats
+    stats, members = view.stats, view.members[index]
+    if told is None:
+        members = members & ((stats["seq"] > 0) | (view.reference["seq"] > 0))
     stamp(row, index, view, members, stats, view.reference)
     own = view.indices.get(index)
     prior_e2 = 0
@@ -84,12 +85,6 @@ def _fill(row: np.void, index: str, view: View, told: dict[str, int] | None) -> 
     row["weights_source"] = source
     if unit and prior_e2 > 0:
         _rank(row, prior_e2, unit, _shares(view, priced, weighed))
-
-
-def _constituents(index: str, view: View, told: dict[str, int] | None) -> Mask:
-    if told is not None:
-        return np.isin(view.codes, np.array([code.encode() for code in told], view.codes.dtype))
-    return view.members[index] & ((view.stats["seq"] > 0) | (view.reference["seq"] > 0))
 
 
 def _worths(view: View, which: Mask) -> Iterator[int]:

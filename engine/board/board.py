@@ -36,7 +36,8 @@ class Board:
     symbol_capacity
         Symbol ids of the shards lie below it, those of the board's keys from it on.
     weights
-        The operator's index weights, see ``weights``.
+        The operator's index weights, see ``weights``. The codes they name are the members of
+        their index in every summary.
     """
 
     def __init__(self, symbol_capacity: int, weights: Weights | None = None) -> None:
@@ -80,7 +81,7 @@ class Board:
         if not self._changed:
             return []
         self._changed = False
-        view = see(self._known)
+        view = see(self._known, self._weights)
         if view.day == 0:
             return []
         summaries = (

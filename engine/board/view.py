@@ -1,7 +1,14 @@
 """One trading day of what is known, laid out by share: what every summary starts from.
 
 The day is the newest trading date that any row has. A row of an older date counts as no row: its
-symbol has said nothing today. Baskets are those that today's reference rows tell.
+symbol has said nothing today.
+
+Who belongs to an index is decided here, for every summary alike: the codes that the operator's
+file names for it; else, of a basket, those that today's reference rows tell, and of the index of a
+venue, all its shares.
+
+The time is the market's: the newest exchange stamp of what the exchange sent. REST's reference rows
+have a made-up stamp, and count only while there is nothing else of the day.
 """
 
 from typing import NamedTuple
@@ -11,11 +18,13 @@ from numpy.typing import NDArray
 
 from engine.board.keys import BASKETS, VENUE_INDICES, VENUE_SCOPES, clock_of, venue_of
 from engine.board.known import Known, opaque
+from engine.board.weights import Weights
 from engine.clock import trade_day
 from engine.market.sessions import ict_second, phase_at
 from engine.schema.channels import FOREIGN, INDEX, PUT_THROUGH, REFERENCE, STATS, SYMBOL, Channel
 
-DATED = (STATS, REFERENCE, FOREIGN, INDEX, PUT_THROUGH)
+TIMED = (STATS, FOREIGN, INDEX, PUT_THROUGH)  # what the exchange stamps
+DATED = (*TIMED, REFERENCE)
 
 Rows = NDArray[np.void]
 Mask = NDArray[np.bool_]
@@ -29,7 +38,7 @@ class View(NamedTuple):
     """
 
     day: int  # days since 1970-01-01, ICT; 0 while nothing is known
-    exch_s: int  # newest exchange stamp of the day, of any symbol
+    exch_s: int  # market time: newest exchange stamp of the day, of any symbol
     recv_ns: int  # newest receive stamp of the day, of any symbol
     codes: NDArray[np.bytes_]
     stats: Rows
@@ -40,11 +49,9 @@ class View(NamedTuple):
     indices: dict[str, np.void]  # today's INDEX_DELTA rows by code
 
 
-def see(known: Known) -> View:
-    """Lay out the newest day of what is known."""
-    dated = [known.rows[channel.name] for channel in DATED]
-    day = max(int(rows["trade_day"].max()) for rows in dated)
-    todays = [(rows, rows["trade_day"] == day) for rows in dated]
+def see(known: Known, weights: Weights) -> View:
+    """Lay out the newest day of what is known; `weights` name the members of their indices."""
+    day = max(int(known.rows[channel.name]["trade_day"].max()) for channel in DATED)
     ids = known.shares
     names = _pick(known.rows[SYMBOL.name], ids)
     stats, reference, foreign, put_through = (
@@ -53,20 +60,26 @@ def see(known: Known) -> View:
     index_rows = known.rows[INDEX.name]
     return View(
         day,
-        max(int(rows["exch_s"][today].max(initial=0)) for rows, today in todays),
-        max(int(rows["recv_ns"][today].max(initial=0)) for rows, today in todays),
+        _newest(known, "exch_s", TIMED, day) or _newest(known, "exch_s", (REFERENCE,), day),
+        _newest(known, "recv_ns", DATED, day),
         names["code"],
         stats,
         reference,
         foreign,
         put_through,
-        _members(names["venue"], reference["indices"]),
+        _members(names, reference["indices"], weights),
         {
             code: index_rows[symbol_id]
             for code, symbol_id in known.indices.items()
             if index_rows[symbol_id]["trade_day"] == day
         },
     )
+
+
+def _newest(known: Known, stamp_name: str, channels: tuple[Channel, ...], day: int) -> int:
+    """Return the newest stamp that rows of the day have; 0 without any."""
+    tables = (known.rows[channel.name] for channel in channels)
+    return max(int(rows[stamp_name][rows["trade_day"] == day].max(initial=0)) for rows in tables)
 
 
 def _pick(rows: Rows, ids: NDArray[np.intp]) -> Rows:
@@ -81,12 +94,17 @@ def _of_day(known: Known, channel: Channel, ids: NDArray[np.intp], day: int) -> 
     return rows
 
 
-def _members(venues: NDArray[np.uint8], baskets: NDArray[np.uint32]) -> dict[str, Mask]:
-    """Say which shares belong to what; a basket is empty until a reference row told of it."""
+def _members(names: Rows, baskets: NDArray[np.uint32], weights: Weights) -> dict[str, Mask]:
+    """Say which shares belong to what; a basket nobody told of is empty."""
+    venues, codes = names["venue"], names["code"]
     return {
         "ALL": np.ones(len(venues), np.bool_),
         **{key: venues == venue for key, venue in {**VENUE_SCOPES, **VENUE_INDICES}.items()},
         **{key: baskets & np.uint32(basket) != 0 for key, basket in BASKETS.items()},
+        **{
+            index: np.isin(codes, np.array([code.encode() for code in told], codes.dtype))
+            for index, told in weights.items()
+        },
     }
 
 

@@ -4,8 +4,9 @@
     VN30,ACB,6.21
     VN30,FPT,9.8075
 
-Columns may stand in any order, lines starting with # are remarks. An index need not be complete;
-an index without a line is weighed by what REST tells.
+Columns may stand in any order, lines starting with # are remarks. The codes of an index are its
+members, in every summary (see ``view``); their weights need not add up to 100. An index without a
+line has the members and the weights that REST tells.
 """
 
 import csv

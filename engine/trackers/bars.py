@@ -36,13 +36,14 @@ Corrections
     it took back, not from which match.
 Indices
     Bars of ``value_e2``, in hundredths of a point; ``trade_count`` counts the values. A message
-    without a positive value changes nothing at all. Volume and value are the growth of
-    the matched totals over the most told today, so that totals that fall are never negative flow;
-    the first message is the base (flag BASELINE when it has volume). Values told in ATO,
-    CONTINUOUS, ATC and PLO belong to the interval of their stamp. At any other time a
-    value whose matched volume grew belongs to the last matching phase, like a match that is stamped
-    late; any other goes to ``bar.1d`` alone: a closing value that is told again, or repaired. In
-    PRE it is no value of today and goes nowhere. A stamp older than the newest is a late value.
+    without a positive value changes nothing at all. The prior close, told again in PRE and ATO
+    before the first match, is no value of today and goes nowhere (``index_value``). Volume and
+    value are the growth of the matched totals over the most told today, so that totals that fall
+    are never negative flow; the first message is the base (flag BASELINE when it has volume).
+    Values told in ATO, CONTINUOUS, ATC and PLO belong to the interval of their stamp. At any other
+    time a value whose matched volume grew belongs to the last matching phase, like a match that is
+    stamped late; any other goes to ``bar.1d`` alone: a closing value that is told again, or
+    repaired. A stamp older than the newest is a late value.
 Day roll
     The first bar of a newer trading date begins a blank row; until then yesterday's stays. What
     waited is dropped with its day. seq goes on. Flags BASELINE and CORRECTED stay for the day.
@@ -76,13 +77,14 @@ from engine.trackers.bar_state import (
     suspect,
 )
 from engine.trackers.bar_time import PARAMS, fill_of, key_at, key_of_match_at
+from engine.trackers.index_value import todays_value_e2
 
 TRADE, INDEX = int(SlotKind.TRADE), int(SlotKind.INDEX)
 MATCH, REPEAT, LATE = int(TradeEvent.MATCH), int(TradeEvent.REPEAT), int(TradeEvent.LATE)
 BASELINE, CORRECTION = int(TradeEvent.BASELINE), int(TradeEvent.CORRECTION)
 FLAG_BASELINE, FLAG_CORRECTED = int(DeltaFlag.BASELINE), int(DeltaFlag.CORRECTED)
 BAR_CORRECTED = int(BarFlag.CORRECTED)
-PRE, ATO, CONTINUOUS = int(Phase.PRE), int(Phase.ATO), int(Phase.CONTINUOUS)
+ATO, CONTINUOUS = int(Phase.ATO), int(Phase.CONTINUOUS)
 ATC, PLO = int(Phase.ATC), int(Phase.PLO)
 NO_SIDE = int(Side.UNKNOWN)
 
@@ -196,10 +198,8 @@ def take_trade(state: Any, symbol_id: Any, params: Any, head: Any, trade: Any, n
 
 @kernel
 def index_key(params: Any, head: Any, phase: Any, grew: Any) -> Any:
-    """Return the key of the bar that an index's value belongs to; 0 when to none."""
+    """Return the key of the bar that an index's value of today belongs to; 0 when to none."""
     if params[0]["interval_s"] == DAY_S:
-        if phase == PRE and not grew:
-            return np.int64(0)
         return key_at(params, head["exch_s"], head["venue"], CONTINUOUS)
     if phase in (ATO, CONTINUOUS, ATC, PLO):
         return key_at(params, head["exch_s"], head["venue"], phase)
@@ -228,10 +228,11 @@ def take_index(state: Any, symbol_id: Any, params: Any, head: Any, index: Any, n
     exch_s = np.int64(head["exch_s"])
     late = exch_s < own["index_exch_s"]
     own["index_exch_s"] = max(own["index_exch_s"], exch_s)
+    value_e2 = todays_value_e2(index, note["phase"])
     key = index_key(params, head, note["phase"], volume > 0)
-    if key == 0:
+    if value_e2 == 0 or key == 0:
         return changed
-    at = put(state, symbol_id, key, False, exch_s, index["value_e2"], volume, value, NO_SIDE, late)
+    at = put(state, symbol_id, key, False, exch_s, value_e2, volume, value, NO_SIDE, late)
     return changed or at != NOWHERE or volume > 0
 
 

@@ -10,7 +10,8 @@ Source: market-behaviour section 8. Prices are ``contracts``, minutes are ``seri
   one of the running minute: it repeats itself then. The closing auction's is another one. So a
   day has fewer minutes than the row has room for; if not, further ones are not kept.
 * Published with the first basis of each minute: then the minute before has its last basis, and the
-  running one its first.
+  running one its first. A minute that is over before another begins (lunch, the close, a full row)
+  is published again when a newer minute tells so, if its last basis is another than its first.
 * The first basis of a newer trading date begins a blank row; seq goes on.
 """
 
@@ -71,43 +72,42 @@ def begin_day(state: Any, symbol_id: Any) -> None:
 
 
 @kernel
-def write_last(row: Any, own: Any) -> None:
-    """Put the running basis and its spot into the last entry."""
+def write_last(row: Any, own: Any) -> Any:
+    """Put the running basis and its spot into the last entry; return whether that is news."""
     last = row["series_count"] - 1
+    news = (
+        row["series_basis_e2"][last] != own["running_basis_e2"]
+        or row["series_spot_value_e2"][last] != own["running_spot_e2"]
+    )
     row["series_basis_e2"][last] = own["running_basis_e2"]
     row["series_spot_value_e2"][last] = own["running_spot_e2"]
+    return news
 
 
 @kernel
-def repeats_itself(state: Any, symbol_id: Any) -> Any:
-    """Return whether the spot is that of the contract's running minute."""
-    market, own = state[0], state[symbol_id]
-    return (
-        own["row"]["trade_day"] == market["contracts_day"]
-        and own["running_spot_e2"] == market["spot_value_e2"][own["contract_underlying"]]
-    )
+def add(state: Any, symbol_id: Any, exch_s: Any, idle: Any) -> Any:
+    """Add the contract's present basis to its series; return whether the row changed.
 
-
-@kernel
-def add(state: Any, symbol_id: Any, exch_s: Any) -> Any:
-    """Add the contract's present basis to its series; return whether that began a minute."""
+    `idle`: an index told it that does not trade now, and may just repeat itself.
+    """
     market, own = state[0], state[symbol_id]
     row = own["row"]
     if row["trade_day"] != market["contracts_day"]:
         begin_day(state, symbol_id)
     place = place_of(row, exch_s)
-    if place == FULL:
-        return False
-    begins = place == row["series_count"]
-    if begins:
-        if place > 0:
-            write_last(row, own)
+    count = np.int64(row["series_count"])
+    spot_e2 = market["spot_value_e2"][own["contract_underlying"]]
+    over = place != count - 1  # the running minute, if there is one
+    finished = over and count > 0 and write_last(row, own)
+    if place == FULL or (idle and count > 0 and spot_e2 == own["running_spot_e2"]):
+        return finished
+    if over:
         begin_minute(row, exch_s)
     own["running_basis_e2"] = basis_e2(state, symbol_id)
-    own["running_spot_e2"] = market["spot_value_e2"][own["contract_underlying"]]
-    if begins:
+    own["running_spot_e2"] = spot_e2
+    if over:
         write_last(row, own)
-    return begins
+    return over
 
 
 @kernel
@@ -123,9 +123,7 @@ def basis_trend(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any
         if told:
             for at in range(market["contract_count"]):
                 symbol_id = market["contract_id"][at]
-                if not (told >> at) & 1 or (idle and repeats_itself(state, symbol_id)):
-                    continue
-                if add(state, symbol_id, head["exch_s"]):
+                if (told >> at) & 1 and add(state, symbol_id, head["exch_s"], idle):
                     own = state[symbol_id]
                     stamp_contract(own["row"], own, params, head, note, symbol_id)
                     count = publish(state, symbol_id, out, base, count)

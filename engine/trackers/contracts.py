@@ -14,8 +14,8 @@ slot to `watch_contracts` or `watch_basis`. Rules:
 * The price is that of the last match: from a MATCH, from a BASELINE, and from a CORRECTION, where
   they have one. So is the volume of today, as the exchange counts it. LATE and repeated messages
   say nothing about now.
-* The spot is the last positive index value, but none told before the index is open: nothing in
-  PRE, and in ATO only a value that differs from the prior one.
+* The spot is the last index value of today, as ``index_value`` has it: never the prior close that
+  is told again before the first match.
 * A basis is news for the contract whose price was told, and for all contracts of an index whose
   value was told, equal or not: the spot is younger then.
 * A row about a contract has the phase of the slot that changed it when that was the contract's own;
@@ -31,11 +31,12 @@ from engine.jit import inlined_kernel, kernel
 from engine.schema.codes import Instrument, Phase, SlotKind, TradeEvent, Underlying
 from engine.shard.groups import STALE_DAY, stamp, trade_day
 from engine.shard.phases import clock_phase
+from engine.trackers.index_value import todays_value_e2
 
 TRADE, INDEX, SYMBOL = int(SlotKind.TRADE), int(SlotKind.INDEX), int(SlotKind.SYMBOL)
 MATCH, BASELINE = int(TradeEvent.MATCH), int(TradeEvent.BASELINE)
 CORRECTION = int(TradeEvent.CORRECTION)
-PRE, ATO, HALT = int(Phase.PRE), int(Phase.ATO), int(Phase.HALT)
+HALT = int(Phase.HALT)
 FUTURE, INDEX_INSTRUMENT = int(Instrument.FUTURE), int(Instrument.INDEX)
 NO_UNDERLYING, VN30, VN100 = (
     int(Underlying.NONE),
@@ -167,8 +168,8 @@ def begin_day(state: Any, day: Any) -> None:
 @kernel
 def tell_spot(market: Any, underlying: Any, head: Any, index: Any, phase: Any) -> Any:
     """Take over the index value if it is one of today; return whether it is."""
-    value_e2 = index["value_e2"]
-    if value_e2 <= 0 or phase == PRE or (phase == ATO and value_e2 == index["prior_value_e2"]):
+    value_e2 = todays_value_e2(index, phase)
+    if value_e2 == 0:
         return False
     market["spot_value_e2"][underlying] = value_e2
     market["spot_exch_s"][underlying] = head["exch_s"]

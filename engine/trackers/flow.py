@@ -9,6 +9,10 @@ call `watch_flow` for every slot they accept. Rules:
   is a BASELINE: part of the day was not seen, and its figures are no flow.
 * A later message is compared with the one before it, figure by figure. If any of the four fell, it
   is a RESET: all deltas are 0 and its figures are the new base, so that flow is never negative.
+* The first message since the feed was away is FOUND: what it shows beyond the one before came some
+  time in the outage, so its figures are a new base too. One in which a figure fell is a RESET.
+* Four figures of 0 after one that was not 0 today are a zero snapshot: it tells nothing, not even
+  the time or the room. It is no reset, and no news after an outage.
 * A message stamped before the newest one that does not show growth is old news and changes nothing:
   taken for a reset it would count the same flow twice.
 * Sums are of steps of 5 s, the newest 60 of them: five minutes. "Before" is the same sum as it was
@@ -17,7 +21,7 @@ call `watch_flow` for every slot they accept. Rules:
 * Time passes with every FOREIGN, TRADE and QUOTE slot of the symbol, so that sums fall while
   foreigners are silent. It begins with the day's first FOREIGN message.
 * Room used is what current room fell since the message before; a rise counts negative. A room of 0
-  of 0 is not told and leaves the known one standing. Baselines and resets use no room.
+  of 0 is not told and leaves the known one standing. A message that is a base uses no room.
 """
 
 from typing import Any
@@ -37,6 +41,7 @@ PASSED = 1  # only time passed, and it changed a sum
 TOLD = 2  # a message changed a figure, a delta, the room or a sum
 BASELINE = 3  # the day's first message, with figures that are no flow of ours
 RESET = 4  # a figure fell
+FOUND = 5  # the first message since the feed was away: a new base
 
 STEP_S = 5
 WINDOW_STEPS = 60  # five minutes
@@ -50,9 +55,10 @@ BUY_VOLUME, SELL_VOLUME, BUY_VALUE, SELL_VALUE = range(4)  # places in flow_told
 FLOW_FIELDS: list[Any] = [
     ("flow_day", "<i8"),  # trading date of the figures; 0: none yet
     ("flow_exch_s", "<i8"),  # newest stamp of a FOREIGN message that was taken
-    ("flow_since_exch_s", "<i8"),  # stamp of the base: the day's first message or its last reset
+    ("flow_outage_no", "<i8"),  # the market's outages as of the last message that was taken
+    ("flow_since_exch_s", "<i8"),  # stamp of the base: the newest BASELINE, RESET or FOUND
     ("flow_told", "<i8", (4,)),  # cumulative figures: shares, shares, VND, VND
-    ("flow_delta", "<i8", (4,)),  # of the last message; 0 in a baseline and a reset
+    ("flow_delta", "<i8", (4,)),  # of the last message; 0 when it is a base
     ("flow_total_room_shares", "<i8"),
     ("flow_current_room_shares", "<i8"),
     ("flow_room_told", "<i8"),  # 1: the room is known today
@@ -70,8 +76,8 @@ FLOW_FIELDS: list[Any] = [
 
 
 @kernel
-def watch_flow(own: Any, head: Any, foreign: Any) -> Any:
-    """Let a slot of the symbol move the flow on; return NOTHING, PASSED, TOLD, BASELINE or RESET.
+def watch_flow(own: Any, head: Any, foreign: Any, outage_no: Any) -> Any:
+    """Let a slot of the symbol move the flow on; return what it was: NOTHING ... FOUND.
 
     Parameters
     ----------
@@ -81,10 +87,12 @@ def watch_flow(own: Any, head: Any, foreign: Any) -> Any:
         Head of the slot, not of an older trading date. Kinds outside FLOW_KINDS do nothing.
     foreign
         The slot's FOREIGN view; looked at when it is one.
+    outage_no
+        How many outages the market has had: the ``outage_no`` of row 0 of ``away.FIELDS``.
     """
     kind = head["kind"]
     if kind == FOREIGN:
-        return take(own, head, foreign)
+        return take(own, head, foreign, outage_no)
     if kind in (TRADE, QUOTE):
         return pass_time(own, head)
     return NOTHING
@@ -170,6 +178,17 @@ def figure(foreign: Any, place: Any) -> Any:
 
 
 @kernel
+def is_zero_snapshot(own: Any, day: Any, foreign: Any) -> Any:
+    """Return whether all figures of a FOREIGN slot of `day` are 0, and one was not before."""
+    told_any = False
+    for place in range(4):
+        if figure(foreign, place) != 0:
+            return False
+        told_any = told_any or own["flow_told"][place] != 0
+    return told_any and own["flow_day"] == day
+
+
+@kernel
 def begin_day(own: Any, day: Any, step: Any) -> None:
     """Forget all figures and empty the windows."""
     own["flow_day"] = day
@@ -194,14 +213,17 @@ def begin_day(own: Any, day: Any, step: Any) -> None:
 
 
 @kernel
-def take(own: Any, head: Any, foreign: Any) -> Any:
+def take(own: Any, head: Any, foreign: Any, outage_no: Any) -> Any:
     """Take a FOREIGN message; return what it is, NOTHING when it changed nothing."""
     exch_s = np.int64(head["exch_s"])
     day = trade_day(exch_s)
     if own["flow_day"] != day:
         begin_day(own, day, exch_s // STEP_S)
+        own["flow_outage_no"] = outage_no
         told_any = rebase(own, exch_s, foreign)
         return BASELINE if told_any else TOLD
+    if is_zero_snapshot(own, day, foreign):
+        return NOTHING
     grew, fell = False, False
     for place in range(4):
         delta = figure(foreign, place) - own["flow_told"][place]
@@ -210,9 +232,11 @@ def take(own: Any, head: Any, foreign: Any) -> Any:
     if exch_s < own["flow_exch_s"] and (fell or not grew):
         return NOTHING
     moved = move_to(own, exch_s // STEP_S)
-    if fell:
+    found = own["flow_outage_no"] != outage_no
+    own["flow_outage_no"] = outage_no
+    if fell or found:
         rebase(own, exch_s, foreign)
-        return RESET
+        return RESET if fell else FOUND
     changed = count(own, exch_s, foreign)
     return TOLD if moved or changed else NOTHING
 

@@ -8,6 +8,8 @@ Source: market-behaviour section 6. How figures become deltas, sums and used roo
   that a speed falls to 0 when foreigners fall silent.
 * The first FOREIGN message of a trading date always is a row, and begins blank. Flags BASELINE and
   RESET stay for the day.
+* The symbol's first FOREIGN message since an outage always is a row, with flag AFTER_OUTAGE: its
+  deltas are 0, and what came in the outage is in no sum. Rows of later groups do not have the flag.
 * Deltas are those of the last FOREIGN message; in a row that only time made they stand as before.
 * A row has sums. Speed and acceleration are made of them where they are shown: speed is the sum of
   five minutes / 5, acceleration the difference to the sum one minute ago / 5, per minute.
@@ -23,7 +25,7 @@ from engine.schema.codes import DeltaFlag, SlotKind
 from engine.schema.deltas import FOREIGN_DELTA
 from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp
 from engine.shard.stage import Stage
-from engine.trackers import flow
+from engine.trackers import away, flow
 from engine.trackers.flow import (
     BUY_VALUE,
     BUY_VOLUME,
@@ -35,11 +37,15 @@ from engine.trackers.flow import (
     watch_flow,
 )
 
-BASELINE, RESET = flow.BASELINE, flow.RESET
+BASELINE, RESET, FOUND = flow.BASELINE, flow.RESET, flow.FOUND
 FLAG_BASELINE, FLAG_RESET = int(DeltaFlag.BASELINE), int(DeltaFlag.RESET)
+FLAG_AFTER_OUTAGE = int(DeltaFlag.AFTER_OUTAGE)
+CONTROL = int(SlotKind.CONTROL)
 TIMED = (int(SlotKind.FOREIGN), int(SlotKind.TRADE), int(SlotKind.QUOTE))
 
-STATE = np.dtype([("row", FOREIGN_DELTA), ("out_row", "<i8"), *FLOW_FIELDS])
+STATE = np.dtype([("row", FOREIGN_DELTA), ("out_row", "<i8"), *away.FIELDS, *FLOW_FIELDS])
+
+watch_outages = away.watch_outages
 
 
 @kernel
@@ -64,19 +70,32 @@ def tell(row: Any, own: Any) -> None:
 
 
 @kernel
+def in_group(own: Any, out: Any, base: Any, count: Any) -> Any:
+    """Return whether the symbol has a row of the current group already (see ``publish``)."""
+    place = own["out_row"]
+    return base <= place < count and out[place]["symbol_id"] == own["row"]["symbol_id"]
+
+
+@kernel
 def foreign(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # noqa: ARG001
     """Publish one row per symbol whose flow changed in a group. See ``Stage`` for the arguments."""
     count = 0
     base = 0
     for i in range(rows.count):
         head = rows.head[i]
-        if head["kind"] in TIMED and not notes[i]["flags"] & STALE_DAY:
+        if head["kind"] == CONTROL:
+            watch_outages(state, head, rows.control[i])
+        elif head["kind"] in TIMED and not notes[i]["flags"] & STALE_DAY:
+            watch_outages(state, head, rows.control[i])
             symbol_id = head["symbol_id"]
             own = state[symbol_id]
             row = own["row"]
-            news = watch_flow(own, head, rows.foreign[i])
+            outages_before = own["flow_outage_no"]
+            news = watch_flow(own, head, rows.foreign[i], state[0]["outage_no"])
             if news != NOTHING:
                 flags = row["flags"]
+                if not in_group(own, out, base, count):
+                    flags -= flags & FLAG_AFTER_OUTAGE
                 if row["trade_day"] != own["flow_day"]:
                     row["trade_day"] = own["flow_day"]
                     row["reset_count"] = 0
@@ -86,6 +105,9 @@ def foreign(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  #
                 elif news == RESET:
                     flags |= FLAG_RESET
                     row["reset_count"] += 1
+                # A figure may have fallen in the outage: then it is both.
+                if news in (FOUND, RESET) and own["flow_outage_no"] != outages_before:
+                    flags |= FLAG_AFTER_OUTAGE
                 tell(row, own)
                 stamp(row, head, notes[i]["phase"], flags)
                 count = publish(state, symbol_id, out, base, count)
@@ -102,5 +124,5 @@ STAGE = Stage(
     channels.FOREIGN,
     foreign,
     "foreign buying and selling, its trailing sums, and the room left",
-    kinds=FLOW_KINDS,
+    kinds=FLOW_KINDS | {SlotKind.CONTROL},
 )

@@ -5,8 +5,8 @@ Sources: market-behaviour section 7, ssi-wire 3.6. Rules:
 * 0 is no value: value and prior value keep their last positive one. A message without a value and
   without an estimate is a zero snapshot and changes nothing, whatever else it carries.
 * The estimate is as carried (0 = none): it belongs to auctions and ends with them.
-* Open, high and low are of today's values. What is told in PRE or ATO while the index has no volume
-  yet is the prior close once more: it is the value, and makes no range.
+* Open, high and low are of today's values. What is told in PRE or ATO before anything was
+  matched is the prior close once more: it is the value, and makes no range (``index_value``).
 * Five breadth counters of 0 do not overwrite counters that were not all 0: the feed sends such
   after the close. The last ones are kept, with flag NO_BREADTH until they are told again.
 * Volumes, values and the trade count follow the exchange as they are, down too; a total volume that
@@ -21,13 +21,13 @@ import numpy as np
 
 from engine.jit import kernel
 from engine.schema import channels
-from engine.schema.codes import DeltaFlag, Phase, SlotKind
+from engine.schema.codes import DeltaFlag, SlotKind
 from engine.schema.deltas import INDEX_DELTA
 from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp, trade_day
 from engine.shard.stage import Stage
+from engine.trackers.index_value import todays_value_e2
 
 INDEX = int(SlotKind.INDEX)
-PRE, ATO = int(Phase.PRE), int(Phase.ATO)
 CORRECTED, NO_BREADTH = int(DeltaFlag.CORRECTED), int(DeltaFlag.NO_BREADTH)
 
 STATE = np.dtype(
@@ -37,14 +37,6 @@ STATE = np.dtype(
         ("breadth_exch_s", "<i8"),  # stamp of the newest counters; in the row when it is published
     ]
 )
-
-
-@kernel
-def todays_value_e2(told: Any, phase: Any) -> Any:
-    """Return the value of an INDEX slot if it is one of today's trading, else 0."""
-    if told["value_e2"] <= 0 or (phase in (PRE, ATO) and told["total_volume_shares"] == 0):
-        return np.int64(0)
-    return np.int64(told["value_e2"])
 
 
 @kernel

@@ -22,7 +22,7 @@ from engine.schema.codes import Phase, SlotKind
 from engine.schema.deltas import INDEX_SERIES_DELTA
 from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp, trade_day
 from engine.shard.stage import Stage
-from engine.trackers.index import todays_value_e2
+from engine.trackers.index_value import todays_value_e2
 from engine.trackers.series import FULL, begin_minute, place_of
 
 INDEX = int(SlotKind.INDEX)

@@ -175,7 +175,8 @@ def weights_or_none(config: Config, log: Log) -> Weights:
     try:
         return read_weights(config.board.weights_file)
     except ConfigError as error:
-        log.write("error", "no weights: attributions use listed shares", reason=str(error))
+        event = "no weights file: baskets and weights are those of REST"
+        log.write("error", event, reason=str(error))
         return {}
 
 

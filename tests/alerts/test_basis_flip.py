@@ -101,9 +101,21 @@ def test_after_an_outage_both_prices_must_be_told_again():
     assert len(one.match(NEAR, "1493", 1)) == 1
 
 
-def test_not_twice_in_a_minute_though_the_side_is_known():
+def test_a_turn_within_a_minute_is_told_when_the_minute_is_over_if_it_lasts():
     one = market()
     assert len(one.at("09:31:00").match(NEAR, "1478", 1)) == 1
     assert one.at("09:31:20").match(NEAR, "1482", 1) == []
-    assert one.at("09:33:00").match(NEAR, "1483", 1) == []
-    assert len(one.match(NEAR, "1478", 1)) == 1
+    assert one.at("09:31:59").match(NEAR, "1484", 1) == []
+    assert one.at("09:32:00").match(NEAR, "1480.1", 1) == []  # confirms nothing
+    (row,) = one.at("09:33:00").match(NEAR, "1483", 1)
+    assert (row["measured"], row["price_e2"]) == (300, 148_300)
+    assert one.at("09:35:00").match(NEAR, "1482", 1) == []
+
+
+def test_a_turn_that_is_over_within_the_minute_is_not_told():
+    one = market()
+    assert len(one.at("09:31:00").match(NEAR, "1478", 1)) == 1
+    assert one.at("09:31:20").match(NEAR, "1482", 1) == []
+    assert one.at("09:31:40").match(NEAR, "1478", 1) == []
+    assert one.at("09:33:00").match(NEAR, "1477", 1) == []
+    assert len(one.match(NEAR, "1482", 1)) == 1

@@ -58,6 +58,19 @@ def test_a_new_day_without_a_halt_is_no_resumption():
     assert one.at("09:00:00").status("FPT", "N") == []
 
 
+def test_a_halt_that_was_a_repeat_and_lasts_is_told_when_the_repeat_time_is_over():
+    one = market()
+    one.status("FPT", "H")
+    one.at("09:30:20").status("FPT", "N")
+    assert one.at("09:30:40").status("FPT", "H") == []
+    assert one.at("09:30:59").book("FPT", "88000x100") == []
+    (row,) = one.at("09:31:30").book("FPT", "88000x200")
+    assert (row["alert_type"], row["alert_state"]) == (AlertType.HALT, AlertState.BEGIN)
+    assert one.at("09:40:00").book("FPT", "88000x300") == []
+    (row,) = one.at("09:40:40").status("FPT", "N")
+    assert (row["alert_state"], row["duration_s"]) == (AlertState.END, 600)
+
+
 def test_a_match_says_nothing_about_halts():
     """Its phase is the match's: what was matched was not halted then, and may be again now."""
     one = market()

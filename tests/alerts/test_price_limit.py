@@ -50,6 +50,30 @@ def test_an_entry_that_was_not_told_is_not_ended():
     assert one.at("09:45:00").match("FPT", "94000") == []
 
 
+def test_an_entry_that_was_a_repeat_and_lasts_is_told_when_the_repeat_time_is_over():
+    one = market()
+    one.match("FPT", "94100")
+    one.at("09:30:10").match("FPT", "94000")
+    assert one.at("09:30:40").match("FPT", "94100", 700) == []
+    assert one.at("09:30:59").match("FPT", "94100", 200) == []
+    assert one.at("09:31:00").reference("FPT", "94100", "81900") == []  # REST is no clock
+    (row,) = one.book("FPT", "94100x5000")
+    assert (row["alert_state"], row["limit_state"]) == (AlertState.BEGIN, LimitState.CEILING)
+    assert row["price_e2"] == row["level_e2"] == 9_410_000
+    assert (row["volume_shares"], row["count"]) == (900, 2)
+    assert one.at("09:40:00").match("FPT", "94100") == []
+    (row,) = one.at("09:40:40").match("FPT", "94000")
+    assert (row["alert_state"], row["duration_s"]) == (AlertState.END, 600)
+
+
+def test_an_entry_that_was_found_is_not_told_late():
+    one = market()
+    one.match("FPT", "94100")
+    one.at("09:30:10").match("FPT", "94000", 900)
+    assert one.at("09:30:40").correct("FPT", "94100", 100) == []
+    assert one.at("09:45:00").match("FPT", "94100") == []
+
+
 def test_never_from_a_baseline():
     one = Market()
     one.symbol("FPT")

@@ -6,7 +6,7 @@ Lines:
     index VN30 HOSE                      an index
     day 2021-07-15                       trading date of the lines below
     10:00:00 FPT traded last=90000 ref=88000 volume=1000 ...
-    10:00:00 FPT foreign buy=500 sell=200          VND so far today
+    10:00:00 FPT foreign buy=500 sell=200 now=50 before=20   VND: today, in five minutes, before
     10:00:00 FPT deal volume=5000 value=40         put-through so far today
     10:00:00 FPT facts baskets=VN30+VN100 listed=1000
     10:00:00 VN30 value now=1510.5 prior=1500
@@ -41,6 +41,13 @@ VOLUMES = {
     "total": "total_volume_shares",
     "missed": "missed_volume_shares",
     "value": "value_vnd",
+}
+
+FLOWS = {
+    "buy": "buy_value_vnd",
+    "sell": "sell_value_vnd",
+    "now": "net_value_5m_vnd",
+    "before": "net_value_5m_before_vnd",
 }
 
 
@@ -89,7 +96,7 @@ class BoardTable:
         self.feed.stats(code, phase_side_volume_shares=sides(**active), **fields)
 
     def _foreign(self, code: str, told: dict[str, str]) -> None:
-        self.feed.put(FOREIGN, code, **{f"{n}_value_vnd": int(told[n]) for n in told})
+        self.feed.put(FOREIGN, code, **{FLOWS[name]: int(told[name]) for name in told})
 
     def _deal(self, code: str, told: dict[str, str]) -> None:
         units = {"volume": "shares", "value": "vnd"}

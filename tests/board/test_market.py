@@ -1,6 +1,6 @@
 """Channel ``market``: breadth and sums of a venue, of all venues, and of VN30."""
 
-from engine.schema.channels import MARKET, PUT_THROUGH, REFERENCE
+from engine.schema.channels import ATTRIBUTION, MARKET, PUT_THROUGH, REFERENCE
 from engine.schema.codes import IndexMember, Instrument, Phase, Venue
 from tests.board.feed import Feed, sides
 
@@ -98,6 +98,28 @@ def test_vn30_is_empty_until_reference_rows_told_its_members():
     feed.put(REFERENCE, "BBB", indices=IndexMember.VN100)
     row = feed.latest(MARKET, "VN30")
     assert (row["symbol_count"], row["advances"]) == (1, 1)
+
+
+def test_vn30_has_the_codes_of_the_file_without_any_reference_data():
+    feed = Feed({"VN30": {"AAA": 1, "CCC": 1, "ZZZ": 1}})
+    for code in ("AAA", "BBB", "CCC"):
+        feed.quoted(code, 11_000, 10_000)
+    row = feed.latest(MARKET, "VN30")
+    assert (row["symbol_count"], row["advances"], row["volume_shares"]) == (2, 2, 200)
+    assert feed.top("VN30-GAIN") == [("AAA", 100_000), ("CCC", 100_000)]
+
+
+def test_the_file_wins_against_reference_rows_for_the_indices_it_names():
+    feed = Feed({"VN30": {"AAA": 1}})
+    for code in ("AAA", "BBB", "CCC"):
+        feed.quoted(code, 11_000, 10_000)
+        feed.put(REFERENCE, code, indices=IndexMember.VN100)
+    feed.put(REFERENCE, "BBB", indices=IndexMember.VN30 | IndexMember.VN100)
+    assert feed.top("VN30-GAIN") == [("AAA", 100_000)]
+    assert feed.latest(MARKET, "VN30")["symbol_count"] == 1
+    assert feed.latest(ATTRIBUTION, "VN30")["constituent_count"] == 1
+    assert feed.latest(ATTRIBUTION, "VN100")["constituent_count"] == 3  # not in the file
+    assert feed.latest(MARKET, "HOSE")["symbol_count"] == 3
 
 
 def test_funds_warrants_indices_and_futures_are_no_shares():

@@ -124,8 +124,10 @@ class NaiveAlerts:
         self.told: list[tuple[int, Row]] = []  # and at which slot
         self.limits = limits_naive.NaiveLimits()
         self.entries: list[tuple[int, int, int]] = []  # slot, symbol, LimitState
+        self.news: set[int] = set()  # slots of entries that were seen happening
         self.contracts = Contracts()
         self.bases: list[tuple[Slot, int, int | None]] = []  # slot, contract, basis
+        self.sides: list[tuple[int, int, BasisState]] = []  # slot, contract: told or adopted
 
     def feed(self, messages: list[Message], notes: list[Any]) -> list[Row]:
         """Take one group."""
@@ -205,6 +207,10 @@ class NaiveAlerts:
             for when, row in self.told_of(kind, slot.who, slot.day)
         )
 
+    def begun_since(self, kind: AlertType, slot: Slot, at: int) -> bool:
+        """Whether a BEGIN was told at slot `at` or, late, at a later one."""
+        return any(self.begun_at(kind, slot, each.at) for each in self.history[at:])
+
     def tell(
         self,
         kind: AlertType,
@@ -263,18 +269,18 @@ class NaiveAlerts:
             return
         *earlier, now = [each for each in self.today(slot.who) if witness(each)]
         halted = [each.note.phase == Phase.HALT for each in earlier]
+        first = len(halted)
+        while first and halted[first - 1]:
+            first -= 1
+        begin = [*earlier, now][first]
+        begun = self.begun_since(AlertType.HALT, slot, begin.at)
         if now.note.phase == Phase.HALT:
-            if not halted or not halted[-1]:
+            if not begun:
                 self.tell(AlertType.HALT, slot, Severity.CRITICAL, AlertState.BEGIN)
-        elif halted and halted[-1] and now.note.phase != Phase.CLOSED:
-            first = len(halted)
-            while first and halted[first - 1]:
-                first -= 1
-            begin = earlier[first]
-            if self.begun_at(AlertType.HALT, slot, begin.at):
-                lasted = max(0, slot.stamp - begin.stamp)
-                state = AlertState.END
-                self.tell(AlertType.HALT, slot, Severity.INFO, state, duration_s=lasted)
+        elif begun and now.note.phase != Phase.CLOSED:
+            lasted = max(0, slot.stamp - begin.stamp)
+            state = AlertState.END
+            self.tell(AlertType.HALT, slot, Severity.INFO, state, duration_s=lasted)
 
     def _price_limit(self, slot: Slot) -> None:
         kind, note = AlertType.PRICE_LIMIT, slot.note
@@ -286,7 +292,7 @@ class NaiveAlerts:
             }
             if row["limit_event"] == LimitEvent.LEAVE:
                 at, _, limit = [each for each in self.entries if each[1] == slot.who][-1]
-                if not self.begun_at(kind, slot, at):
+                if not self.begun_since(kind, slot, at):
                     continue
                 numbers |= {"limit_state": limit, "volume_shares": row["left_queue_shares"]}
                 numbers["duration_s"] = max(0, slot.stamp - row["since_exch_s"])
@@ -296,9 +302,33 @@ class NaiveAlerts:
                 seen = note.event == TradeEvent.MATCH and not row["flags"] & DeltaFlag.BASELINE
                 away = note.cause in (GapCause.OUTAGE, GapCause.LOST)
                 if seen or (note.event == TradeEvent.BASELINE and away):
+                    self.news.add(slot.at)
                     numbers |= {"limit_state": row["limit_state"]}
                     numbers["volume_shares"] = note.volume_shares
                     self.tell(kind, slot, Severity.CRITICAL, AlertState.BEGIN, **numbers)
+        if slot.kind in (SlotKind.TRADE, SlotKind.QUOTE):
+            self._price_limit_late(slot)
+
+    def _price_limit_late(self, slot: Slot) -> None:
+        day, kind = self.limits.days[slot.who], AlertType.PRICE_LIMIT
+        visits, here = day.visits(), len(day.slots)
+        if not visits or visits[-1][1] < here:
+            return
+        entry = [at for at, who, _ in self.entries if who == slot.who][-1]
+        if entry == slot.at or entry not in self.news or self.begun_since(kind, slot, entry):
+            return
+        state, limit = visits[-1][2]
+        self.tell(
+            kind,
+            slot,
+            Severity.CRITICAL,
+            AlertState.BEGIN,
+            price_e2=day.price(here),
+            level_e2=limit,
+            limit_state=state,
+            volume_shares=day.hit(visits[-1], here),
+            count=len(visits),
+        )
 
     def _volume_spike(self, slot: Slot) -> None:
         def counts(each: Slot) -> bool:
@@ -401,11 +431,14 @@ class NaiveAlerts:
             side = self._side(basis)
             if side == BasisState.NONE:
                 continue
-            # Whatever was told since the first slot of the contract's day.
-            own = [self._side(value) for told, _, value in earlier if told.at >= min(today)]
-            sides = [each for each in own if each != BasisState.NONE]
-            if not sides or sides[-1] == side or self._was_found(slot, earlier):
+            # Whatever was told or adopted since the first slot of the contract's day.
+            sides = [each for at, whose, each in self.sides if whose == who and at >= min(today)]
+            if not sides or self._was_found(slot, earlier):
+                self.sides.append((slot.at, who, side))
                 continue
+            if sides[-1] == side:
+                continue
+            before = len(self.told)
             price, spot = self.contracts.prices(who)
             self.tell(
                 AlertType.BASIS_FLIP,
@@ -419,6 +452,8 @@ class NaiveAlerts:
                 measured=basis,
                 threshold=self.settings.basis_flip_band_e2,
             )
+            if len(self.told) > before:
+                self.sides.append((slot.at, who, side))
 
     def _side(self, basis: int | None) -> BasisState:
         if not basis or abs(basis) < self.settings.basis_flip_band_e2:
@@ -534,12 +569,15 @@ class Flow:
         self.day: foreign_naive.Day | None = None
         self.picture: Row = {}
         self.accelerated = self.soon = False
-        self.base = self.back = 0  # when the base of the figures was told
+        self.base = 0  # when the base of the figures was told
         self.rooms: list[tuple[Slot, bool]] = []  # messages that told a room; whether it was gone
 
     def play(self) -> Iterator[Fires]:
         """Yield what each FOREIGN message would fire if nothing were a repeat."""
         for slot in self.slots:
+            if self.day and self.day.is_zero_snapshot(slot.message):
+                yield []
+                continue
             self._pass_time(slot)
             if slot.kind == SlotKind.FOREIGN:
                 yield self._message(slot)
@@ -551,29 +589,22 @@ class Flow:
             self._calm_down()
 
     def _message(self, slot: Slot) -> Fires:
-        alerts = self.alerts
-        own = [e for e in alerts.history[: slot.at] if e.who == slot.who and alerts.accepted(e)]
-        last = max((e.at for e in own if e.kind == SlotKind.FOREIGN), default=-1)
-        found = any(last < when < slot.at for when in alerts.outages())
-        if found:
-            self.back = slot.stamp
         first = self.day is None
         self.day = self.day or foreign_naive.Day(slot.day)
         before, count = self.picture, len(self.day.told)
-        self.day.watch(slot.message)
+        self.day.watch(slot.message, sum(when < slot.at for when in self.alerts.outages()))
         if len(self.day.told) == count:
             return []
         self.picture = self.day.picture()
         reset = not first and self.picture["reset_count"] > before["reset_count"]
-        if first or reset:
+        is_base = first or reset or self.day.found
+        if is_base:
             self.base = slot.stamp
-        if not first and not reset and self.picture == before:
+        elif self.picture == before:
             return []
         self._calm_down()
-        found = found or reset or bool(first and self.picture["flags"] & DeltaFlag.BASELINE)
-        old = slot.stamp - max(self.base, self.back) >= FIVE_MINUTES_S
-        is_base = reset or bool(first and self.picture["flags"] & DeltaFlag.BASELINE)
-        return self._acceleration(old and not is_base) + self._room(slot, found, old)
+        old = slot.stamp - self.base >= FIVE_MINUTES_S
+        return self._acceleration(old) + self._room(slot, is_base, old)
 
     # Net value ------------------------------------------------------------------------------------
 

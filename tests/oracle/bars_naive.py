@@ -226,8 +226,11 @@ class Telling:
         volume = grown["matched_volume_shares"]
         late = any(each["exch_s"] > exch_s for each in earlier)
         self.values = [*earlier, message]
+        opened = message.get("matched_volume_shares", 0) > 0
+        if note.phase in {Phase.PRE, Phase.ATO} and not opened:
+            return  # the prior close once more
         if self.interval_s == DAY:
-            phase = Phase.CONTINUOUS if note.phase != Phase.PRE or volume else None
+            phase: Phase | None = Phase.CONTINUOUS
         else:
             phase = Phase(note.phase) if note.phase in MATCHING_PHASES else None
         if phase is not None:

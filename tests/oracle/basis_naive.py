@@ -70,11 +70,10 @@ class Heard:
     @property
     def is_spot(self) -> bool:
         """Whether it is an index value of today's trading."""
-        value = get(self.message, "value_e2")
-        prior = get(self.message, "prior_value_e2")
-        if self.kind != SlotKind.INDEX or value <= 0 or self.note.phase == Phase.PRE:
+        if self.kind != SlotKind.INDEX or get(self.message, "value_e2") <= 0:
             return False
-        return not (self.note.phase == Phase.ATO and value == prior)
+        opened = get(self.message, "matched_volume_shares") > 0
+        return opened or self.note.phase not in (Phase.PRE, Phase.ATO)
 
 
 class NaiveBasis:
@@ -290,7 +289,7 @@ class NaiveBasis:
             entry = (stamp - stamp % 60, price_of(who, until)[0] - spot, spot)
             if minutes and entry[0] <= minutes[-1][0]:
                 minutes[-1] = (minutes[-1][0], *entry[1:])
-            else:
+            elif len(minutes) < SERIES_MINUTES:
                 minutes.append(entry)
         return minutes
 
@@ -300,21 +299,26 @@ class NaiveBasis:
         if not today or today[-1].at != now:
             return []
         rows = []
+        asked = {who for who, _ in self._readings(today, now)}
         for who in self.introductions(now)[0]:
-            series, before = self._series(who, today), self._series(who, today[:-1])
-            if len(before) < len(series) <= SERIES_MINUTES:
-                padded = series + [(0, 0, 0)] * (SERIES_MINUTES - len(series))
-                rows.append(
-                    self._head(who, today, [], [])
-                    | {
-                        "flags": 0,
-                        "trade_day": day_of(today[0].message),
-                        "series_count": len(series),
-                        "series_exch_s": [minute for minute, _, _ in padded],
-                        "series_basis_e2": [basis for _, basis, _ in padded],
-                        "series_spot_value_e2": [spot for _, _, spot in padded],
-                    }
-                )
+            series = self._series(who, today)
+            if who not in asked or not series:
+                continue
+            padded = series + [(0, 0, 0)] * (SERIES_MINUTES - len(series))
+            picture = {
+                "trade_day": day_of(today[0].message),
+                "series_count": len(series),
+                "series_exch_s": [minute for minute, _, _ in padded],
+                "series_basis_e2": [basis for _, basis, _ in padded],
+                "series_spot_value_e2": [spot for _, _, spot in padded],
+            }
+            shown = next((row for row in reversed(self.trends) if row["symbol_id"] == who), None)
+            if shown is not None and picture.items() <= shown.items():
+                continue
+            over = get(today[-1].message, "exch_s") >= series[-1][0] + 60
+            same_day = shown is not None and shown["trade_day"] == picture["trade_day"]
+            if over or not same_day or len(series) > shown["series_count"]:
+                rows.append(self._head(who, today, [], []) | picture | {"flags": 0})
         return rows
 
 

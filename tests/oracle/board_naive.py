@@ -74,7 +74,9 @@ class NaiveBoard:
         everything = [row for by_id in rows.values() for row in by_id.values()]
         self.day = max((row["trade_day"] for row in everything), default=0)
         today = [row for row in everything if row["trade_day"] == self.day]
-        self.now_s = max((row["exch_s"] for row in today), default=0)
+        rest = [row for row in rows["reference"].values() if row["trade_day"] == self.day]
+        market = [row for row in today if not any(row is other for other in rest)]
+        self.now_s = max((row["exch_s"] for row in market or rest), default=0)
         self.now_ns = max((row["recv_ns"] for row in today), default=0)
         self.shares: list[dict[str, Any]] = []
         self.index_rows: dict[str, Row] = {}
@@ -96,6 +98,8 @@ class NaiveBoard:
     def members(self, key: str) -> list[dict[str, Any]]:
         if key == "ALL":
             return self.shares
+        if key in self.weights:
+            return [share for share in self.shares if share["code"] in self.weights[key]]
         if key in BASKETS:
             return [
                 s
@@ -188,10 +192,13 @@ class NaiveBoard:
     def foreign(self, key: str) -> Row:
         rows = [share["foreign"] for share in self.members(key) if "foreign" in share]
         net = [row["buy_value_vnd"] - row["sell_value_vnd"] for row in rows]
-        summed = ["buy_volume_shares", "sell_volume_shares", "buy_value_vnd", "sell_value_vnd",
-                  "net_volume_5m_shares", "net_value_5m_vnd", "net_volume_5m_before_shares",
-                  "net_value_5m_before_vnd"]  # fmt: skip
-        return self.head(key, *rows) | {name: sum(row[name] for row in rows) for name in summed} | {
+        figures = ["buy_volume_shares", "sell_volume_shares", "buy_value_vnd", "sell_value_vnd"]
+        sums = {name: sum(row[name] for row in rows) for name in figures}
+        for of, minutes in (("5m", 5), ("5m_before", 6)):
+            young = [row for row in rows if self.now_s - row["exch_s"] < minutes * 60]
+            for name in (f"net_volume_{of}_shares", f"net_value_{of}_vnd"):
+                sums[name] = sum(row[name] for row in young)
+        return self.head(key, *rows) | sums | {
             "symbol_count": len(rows),
             "net_buyer_count": sum(value > 0 for value in net),
             "net_seller_count": sum(value < 0 for value in net),
@@ -249,7 +256,7 @@ class NaiveBoard:
     def attribution(self, key: str) -> Row:
         told = self.weights.get(key)
         if told is not None:
-            shares = [share for share in self.shares if share["code"] in told]
+            shares = self.members(key)
         else:
             shares = [s for s in self.members(key) if "stats" in s or "reference" in s]
 

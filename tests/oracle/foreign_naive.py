@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 from engine.clock import trade_day
-from engine.schema.codes import DeltaFlag, NoteFlag, SlotKind
+from engine.schema.codes import ControlOp, DeltaFlag, FeedState, NoteFlag, SlotKind
 
 Message = dict[str, Any]
 Row = dict[str, Any]
@@ -21,16 +21,38 @@ FIVE_MINUTES = 60  # steps
 ONE_MINUTE = 12
 FIGURES = ("buy_volume_shares", "sell_volume_shares", "buy_value_vnd", "sell_value_vnd")
 WATCHED = {SlotKind.FOREIGN, SlotKind.TRADE, SlotKind.QUOTE}
+AWAY = {FeedState.DOWN, FeedState.CONNECTING}
+HERE = {FeedState.LIVE, FeedState.STALE}
+
+
+def outages(history: list[Message]) -> int:
+    """Count how often the feed went away, or lost frames, in what was accepted."""
+    here, count = False, 0
+    for each in history:
+        if each["kind"] == SlotKind.CONTROL and each["op"] == ControlOp.LOST:
+            count += 1
+        elif each["kind"] == SlotKind.CONTROL and each["op"] == ControlOp.FEED_STATE:
+            if each["arg0"] in AWAY:
+                count += here
+                here = False
+            here = here or each["arg0"] in HERE
+        elif each["kind"] in (SlotKind.TRADE, SlotKind.QUOTE):
+            here = True
+    return count
 
 
 class Told(NamedTuple):
-    """One FOREIGN message: its stamp, when it became known, its figures and its room."""
+    """One FOREIGN message: its stamp, when it became known, its figures and its room.
+
+    `outages`: how many the market has had by then.
+    """
 
     exch_s: int
     known_s: int
     figures: tuple[int, ...]
     total_room: int
     current_room: int
+    outages: int
 
 
 class Flowed(NamedTuple):
@@ -50,8 +72,23 @@ class Day:
         self.told: list[Told] = []
         self.now_s = 0  # newest stamp of any slot that was watched
 
-    def watch(self, message: Message) -> None:
-        """Keep a slot of this date."""
+    def is_zero_snapshot(self, message: Message) -> bool:
+        """Whether a message tells four zeros after the day had more."""
+        return (
+            message["kind"] == SlotKind.FOREIGN
+            and not any(message.get(name, 0) for name in FIGURES)
+            and any(any(each.figures) for each in self.told)
+        )
+
+    @property
+    def found(self) -> bool:
+        """Whether the newest message is the first since an outage; the day's first never is."""
+        return len(self.told) > 1 and self.told[-1].outages != self.told[-2].outages
+
+    def watch(self, message: Message, outages: int = 0) -> None:
+        """Keep a slot of this date, told after so many outages."""
+        if self.is_zero_snapshot(message):
+            return
         self.now_s = max(self.now_s, message["exch_s"])
         if message["kind"] == SlotKind.FOREIGN:
             told = Told(
@@ -60,6 +97,7 @@ class Day:
                 tuple(message.get(name, 0) for name in FIGURES),
                 message.get("total_room_shares", 0),
                 message.get("current_room_shares", 0),
+                outages,
             )
             if not self._old_news(told):
                 self.told.append(told)
@@ -86,6 +124,8 @@ class Day:
                 deltas = [0, 0, 0, 0]
                 resets += 1
                 flags |= DeltaFlag.RESET
+            elif now.outages != before.outages:
+                deltas = [0, 0, 0, 0]
             else:
                 used = room[1] - room_now[1] if room and room_now else 0
                 flowed.append(
@@ -128,6 +168,7 @@ class NaiveForeign:
     """The twin: ``feed`` takes a group and returns its rows."""
 
     def __init__(self) -> None:
+        self.history: list[Message] = []
         self.days: dict[int, Day] = {}
         self.pictures: dict[int, Row] = {}
         self.seq: dict[int, int] = defaultdict(int)
@@ -136,24 +177,34 @@ class NaiveForeign:
         """Watch a group; notes have the fields of NOTE as attributes."""
         rows: dict[int, Row] = {}
         for message, note in zip(messages, notes, strict=True):
-            if message["kind"] not in WATCHED or note.flags & NoteFlag.STALE_DAY:
+            if note.flags & NoteFlag.STALE_DAY:
+                continue
+            self.history.append(message)
+            if message["kind"] not in WATCHED:
                 continue
             symbol_id = message["symbol_id"]
             day = trade_day(message["exch_s"])
             known = self.days.get(symbol_id)
-            if known is None or known.day != day:
+            begins = known is None or known.day != day
+            if begins:
                 if message["kind"] != SlotKind.FOREIGN:
                     continue
                 known = self.days[symbol_id] = Day(day)
-            known.watch(message)
+            count = len(known.told)
+            known.watch(message, outages(self.history))
             picture = known.picture()
-            if picture == self.pictures.get(symbol_id):
+            found = known.found and len(known.told) > count
+            if picture == self.pictures.get(symbol_id) and not found:
                 continue
             self.pictures[symbol_id] = picture
             if symbol_id not in rows:
                 self.seq[symbol_id] += 1
-                rows[symbol_id] = {"updates": 0}
+                rows[symbol_id] = {"updates": 0, "flags": 0}
+            after = 0 if begins else rows[symbol_id]["flags"] & DeltaFlag.AFTER_OUTAGE
+            if found:
+                after = DeltaFlag.AFTER_OUTAGE
             rows[symbol_id] |= picture | {
+                "flags": picture["flags"] | int(after),
                 "seq": self.seq[symbol_id],
                 "recv_ns": message.get("recv_ns", 0),
                 "exch_s": message["exch_s"],

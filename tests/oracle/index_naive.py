@@ -33,7 +33,7 @@ def get(message: Message, name: str) -> int:
 
 def todays_value(message: Message, note: Any) -> int:
     """Return the value when it is today's, 0 when it is the prior close told again, or none."""
-    if note.phase in BEFORE_TRADING and get(message, "total_volume_shares") == 0:
+    if note.phase in BEFORE_TRADING and get(message, "matched_volume_shares") == 0:
         return 0
     return max(0, get(message, "value_e2"))
 

@@ -16,7 +16,13 @@ SHARES = ("AAA", "BBB", "CCC", "DDD", "EEE", "FUEVFVND", "CFPT2401")
 INDICES = ("VN30", "VNINDEX")
 VENUE = (Venue.HOSE, Venue.HNX, Venue.UPCOM, Venue.HOSE, Venue.HOSE, Venue.HOSE, Venue.HOSE)
 STAMPS_BYTES = 28  # seq, stamps, symbol_id and updates at the start of a row
-WEIGHTS: Weights = {"VN30": {"AAA": 33_333_333, "EEE": 7, "QQQ": 10_000_000}}
+WEIGHTS: Weights = {
+    "VN30": {"AAA": 33_333_333, "EEE": 7, "QQQ": 10_000_000},
+    "VNINDEX": {"AAA": 50_000_000, "BBB": 1},
+}
+# One second before and at the ends of five and of six minutes after the first, and far apart.
+TIMES = ("09:05:00", "09:09:59", "09:10:00", "09:10:59", "09:11:00", "11:40:00", "14:40:00",
+         "15:02:00")  # fmt: skip
 
 prices = st.sampled_from([0, 9_300_00, 9_999_00, 10_000_00, 10_001_00, 10_700_00])
 volumes = st.sampled_from([0, 1, 100, 5_000])
@@ -43,6 +49,9 @@ flow = st.fixed_dictionaries({
     "sell_value_vnd": values,
     "buy_volume_shares": volumes,
     "net_value_5m_vnd": st.sampled_from([-5, 0, 5]),
+    "net_value_5m_before_vnd": st.sampled_from([-7, 0, 7]),
+    "net_volume_5m_shares": st.sampled_from([-1, 0, 1]),
+    "net_volume_5m_before_shares": st.sampled_from([-3, 0, 3]),
 })  # fmt: skip
 facts = st.fixed_dictionaries({
     "indices": st.integers(0, 7),
@@ -60,7 +69,7 @@ steps = st.one_of(
     st.tuples(st.just("reference"), shares, facts),
     st.tuples(st.just("put_through"), shares, deal),
     st.tuples(st.just("index"), st.integers(0, len(INDICES) - 1), value),
-    st.tuples(st.just("time"), st.sampled_from(["09:05:00", "11:40:00", "14:40:00", "15:02:00"])),
+    st.tuples(st.just("time"), st.sampled_from(TIMES)),
     st.tuples(st.just("day"), st.integers(0, 1)),
     st.tuples(st.just("start_over"), st.integers(0, 1)),
     st.tuples(st.just("sum up")),

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.schema.codes import SlotKind
+from engine.schema.codes import ControlOp, DeltaFlag, FeedState, SlotKind
 from tests.oracle.foreign_naive import FIGURES, NaiveForeign
 from tests.shard.folding import fold_groups
 from tests.shard.messages import Message, exch_s
@@ -15,18 +15,24 @@ from tests.trackers.told_table import new_fold
 DAYS = ("2021-07-15", "2021-07-16")
 STEP = st.tuples(
     st.integers(1, 2),  # symbol
-    st.sampled_from("FFFFFFRRTQXOZD"),
+    st.sampled_from("FFFFFFRRTQXOZDNUAAL"),
     st.sampled_from((-7, -1, 0, 0, 1, 3, 5, 9, 55, 61, 245, 299, 300, 340, 420, 2000)),  # seconds
     st.lists(st.sampled_from((0, 0, 1, 2, 5, 40)), min_size=4, max_size=4),  # growth of the figures
     st.integers(-3, 6),  # by how much the room falls
     st.booleans(),  # ends a group
 )
 STREAMS = st.one_of(st.lists(STEP, max_size=9), st.lists(STEP, min_size=30, max_size=60))
+CONTROLS: dict[str, Message] = {
+    "U": {"op": ControlOp.FEED_STATE, "arg0": FeedState.LIVE},
+    "A": {"op": ControlOp.FEED_STATE, "arg0": FeedState.DOWN},
+    "L": {"op": ControlOp.LOST, "arg0": 1},
+}
 CUTS = st.lists(st.integers(1, 50), max_size=6)
 
 
 def interpret(steps) -> list[list[Message]]:
-    """Tell drawn steps: F figures, R again, T and Q time, X a fall, O room untold, Z stale, D day.
+    """Tell drawn steps: F figures, R again, T and Q time, X a fall, O room untold, Z stale, D day,
+    N a zero snapshot, U the feed here, A the feed away, L lost frames.
 
     What a symbol tells grows from a start that is 0 for one and a baseline for the other.
     """
@@ -39,6 +45,11 @@ def interpret(steps) -> list[list[Message]]:
         if what == "D" and day + 1 < len(DAYS):
             day, clock, figures = day + 1, 9 * 3600, {1: [0, 0, 0, 0], 2: [5, 5, 5, 5]}
             continue
+        if what in CONTROLS:
+            groups[-1].append({"kind": SlotKind.CONTROL} | CONTROLS[what])
+            if ends:
+                groups.append([])
+            continue
         message = {
             "kind": {"T": SlotKind.TRADE, "Q": SlotKind.QUOTE}.get(what, SlotKind.FOREIGN),
             "symbol_id": symbol_id,
@@ -47,7 +58,7 @@ def interpret(steps) -> list[list[Message]]:
             "recv_ns": 1 + sum(map(len, groups)),
         }
         if message["kind"] == SlotKind.FOREIGN:
-            told = figures[symbol_id]
+            told = [0, 0, 0, 0] if what == "N" else figures[symbol_id]
             if what in "FO":
                 figures[symbol_id] = told = [x + y for x, y in zip(told, growth, strict=True)]
             if what == "X":
@@ -99,7 +110,8 @@ def test_flow_is_never_negative_and_adds_up_to_the_exchanges_figures(steps):
             figures = [row[name] for name in FIGURES]
             deltas = [row[f"delta_{name}"] for name in FIGURES]
             assert min(deltas) >= 0
-            if resets.get(symbol_id) != life:
+            found = message["kind"] == SlotKind.FOREIGN and row["flags"] & DeltaFlag.AFTER_OUTAGE
+            if resets.get(symbol_id) != life or found:
                 assert deltas == [0, 0, 0, 0]
                 resets[symbol_id], base[symbol_id], seen[symbol_id] = life, figures, [0, 0, 0, 0]
             elif message["kind"] == SlotKind.FOREIGN:

@@ -30,7 +30,8 @@ def interpret(steps) -> list[list[Message]]:
     """Tell drawn steps as groups; R says again what the symbol said last.
 
     V a value and its volumes, C volume taken back, E an estimate without a value, P the prior value
-    without volume, B a value without breadth, Z a zero snapshot, S a straggler, D the next day.
+    with nothing but put-through volume, B a value without breadth, Z a zero snapshot, S a
+    straggler, D the next day.
     """
     day, clock, volume = 0, 9 * 3600, 0
     last: dict[int, Message] = {}
@@ -60,6 +61,7 @@ def interpret(steps) -> list[list[Message]]:
             message["estimated_value_e2"] = 128_000 + much
         if what == "P":
             message |= {"value_e2": 128_000, "prior_value_e2": 128_000}
+            message |= dict.fromkeys(("put_through_volume_shares", "total_volume_shares"), much)
         if what == "R":
             message = last.get(symbol_id, message) | {"exch_s": message["exch_s"]}
         last[symbol_id] = message

@@ -146,7 +146,8 @@ def tell(who: int, what: str, ticks: int, totals: dict[int, int]) -> list[Messag
     if what in "IZ":
         value = price if what == "I" else 0
         told = {"kind": SlotKind.INDEX, "value_e2": value, "prior_value_e2": 148_000}
-        return [told]
+        # nothing matched yet in some: that matters until the opening auction is over
+        return [told | {"matched_volume_shares": 100 * max(0, ticks), "total_volume_shares": 900}]
     if what == "Q":
         names = ("bid_price_e2", "bid_volume_shares", "ask_price_e2", "ask_volume_shares")
         sides = (*levels((price - 10, 5)), *levels((price + 10 * (ticks + 1), 7)))

@@ -217,7 +217,7 @@ def test_a_row_has_the_phase_of_its_contract_not_of_the_index():
     tape = Tape()
     tape.play(tape.match(JULY, 148_000, "08:46:00"))
     (row,) = tape.play(
-        at(DAY, "09:05:00", SPOT, SlotKind.INDEX, value_e2=147_500, prior_value_e2=1)
+        at(DAY, "09:05:00", SPOT, SlotKind.INDEX, value_e2=147_500, matched_volume_shares=1)
     )
     assert row["phase"] == Phase.CONTINUOUS  # futures trade since 09:00, HOSE is in its ATO
     tape.play(tape.match(JULY, 148_000, "10:00:00", size=0, session=FeedSession.HALT))

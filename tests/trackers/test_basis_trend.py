@@ -4,7 +4,7 @@ from engine.schema.codes import DeltaFlag, SlotKind
 from engine.schema.deltas import SERIES_MINUTES
 from tests.shard.folding import fold_groups
 from tests.shard.messages import exch_s
-from tests.trackers.basis_messages import at, introduce, new_fold
+from tests.trackers.basis_messages import at, both_ways, introduce, new_fold
 
 DAY, NEXT_DAY = "2021-07-15", "2021-07-16"
 JULY, AUGUST, SPOT = 1, 2, 5
@@ -114,6 +114,54 @@ def test_the_spot_of_the_closing_auction_is_in_the_days_last_entry():
     assert tape.tick(147_300, "15:05:05") == []
 
 
+def test_the_days_last_minute_ends_on_its_last_basis():
+    tape = Tape()
+    tape.match(JULY, 148_000, "14:29:59")
+    tape.tick(147_500, "14:44:50")
+    (row,) = tape.match(JULY, 148_500, "14:45:00")
+    assert series(row)[-1] == ("14:45", 1_000, 147_500)
+    assert tape.tick(148_400, "14:45:02") == []
+    assert tape.tick(148_400, "14:45:58") == []  # the minute is not over
+    (row,) = tape.tick(148_400, "15:05:00")
+    assert series(row) == [("14:44", 500, 147_500), ("14:45", 100, 148_400)]
+    assert tape.tick(148_400, "15:05:05") == []
+
+
+def test_the_twin_ends_the_days_last_minute_likewise():
+    def spot(value_e2, time):
+        return [at(DAY, time, SPOT, SlotKind.INDEX, value_e2=value_e2)]
+
+    def match(price_e2, time, total):
+        told = {"last_volume_shares": 1, "total_volume_shares": total}
+        return [at(DAY, time, JULY, SlotKind.TRADE, last_price_e2=price_e2, **told)]
+
+    _, emitted, wanted = both_ways(
+        [
+            [introduce(JULY, "VN30F2107"), introduce(SPOT, "VN30")],
+            spot(147_500, "11:29:00"),
+            match(148_000, "11:29:01", 1),
+            match(148_100, "11:29:02", 2),
+            spot(147_500, "11:31:00"),
+            spot(147_500, "14:44:50"),
+            match(148_500, "14:45:00", 3),
+            spot(148_400, "14:45:02"),
+            *(spot(148_400, time) for time in ("14:45:58", "15:05:00", "15:05:05")),
+        ]
+    )
+    assert emitted["basis.trend"] == wanted["basis.trend"]
+    assert len(wanted["basis.trend"]) == 5
+
+
+def test_the_last_minute_before_lunch_is_finished_in_the_lunch_break_once():
+    tape = Tape()
+    tape.tick(147_500, "11:29:01")
+    tape.match(JULY, 148_000, "11:29:02")
+    assert tape.match(JULY, 148_200, "11:29:30") == []
+    (row,) = tape.tick(147_500, "11:31:00")
+    assert series(row) == [("11:29", 700, 147_500)]
+    assert tape.tick(147_500, "11:32:00") == []
+
+
 def test_a_new_day_begins_a_blank_series():
     tape = Tape()
     tape.tick(147_500, "09:16:01")
@@ -136,3 +184,17 @@ def test_more_minutes_than_a_row_holds_are_not_kept():
     row = tape.fold.latest["basis.trend"][JULY]
     assert row["series_count"] == SERIES_MINUTES
     assert row["series_basis_e2"][-1] == 500 + SERIES_MINUTES - 1
+
+
+def test_the_last_minute_that_a_row_holds_is_finished_too():
+    tape = Tape()
+    tape.tick(147_500, "09:16:01")
+    for minute in range(SERIES_MINUTES):
+        time = f"{9 + (20 + minute) // 60:02}:{(20 + minute) % 60:02}:00"
+        tape.match(JULY, 148_000, time)
+    end = f"{9 + (20 + SERIES_MINUTES) // 60:02}:{(20 + SERIES_MINUTES) % 60:02}"
+    before = f"{9 + (19 + SERIES_MINUTES) // 60:02}:{(19 + SERIES_MINUTES) % 60:02}"
+    assert tape.match(JULY, 148_100, f"{before}:30") == []
+    (row,) = tape.match(JULY, 148_200, f"{end}:00")
+    assert (row["series_count"], row["series_basis_e2"][-1]) == (SERIES_MINUTES, 600)
+    assert tape.match(JULY, 148_300, f"{end}:30") == []

@@ -43,7 +43,14 @@ class Watch:
         return self.tell(message, event=event, **said)
 
     def tick(self, value_e2, day=DAY, time="10:00:00", who=SPOT, prior_e2=0, **said):
-        fields = {"value_e2": value_e2, "prior_value_e2": prior_e2}
+        matched, put_through = said.pop("matched", 0), said.pop("put_through", 0)
+        fields = {
+            "value_e2": value_e2,
+            "prior_value_e2": prior_e2,
+            "matched_volume_shares": matched,
+            "put_through_volume_shares": put_through,
+            "total_volume_shares": matched + put_through,
+        }
         return self.tell(at(day, time, who, SlotKind.INDEX, **fields), **said)
 
     def basis(self, who):
@@ -129,10 +136,12 @@ def test_the_price_of_yesterday_is_no_price():
 def test_an_index_shows_no_spot_before_it_is_open():
     watch = Watch()
     watch.match(JULY, 148_000, time="08:45:00")
-    assert watch.tick(147_000, prior_e2=147_500, phase=Phase.PRE) == []
-    assert watch.tick(147_500, prior_e2=147_500, phase=Phase.ATO) == []
-    assert watch.tick(0, prior_e2=147_500) == []
-    assert watch.tick(147_100, prior_e2=147_500, phase=Phase.ATO) == [JULY]
+    for phase in (Phase.PRE, Phase.ATO):
+        assert watch.tick(147_500, prior_e2=147_500, phase=phase) == []
+        assert watch.tick(147_500, phase=phase) == []  # it need not tell the prior close as such
+        assert watch.tick(147_500, phase=phase, put_through=500_000) == []
+    assert watch.tick(0) == []
+    assert watch.tick(147_100, phase=Phase.ATO, matched=100) == [JULY]
     assert watch.tick(147_500, prior_e2=147_500) == [JULY]  # open: it may stand there
 
 

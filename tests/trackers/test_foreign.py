@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.schema.codes import DeltaFlag, SlotKind
+from engine.schema.codes import ControlOp, DeltaFlag, FeedState, SlotKind
 from engine.trackers import flow
 from tests.shard.folding import fold_groups
 from tests.shard.messages import Message, exch_s, rows_of
@@ -34,6 +34,20 @@ def passes(time: str, kind: SlotKind = SlotKind.QUOTE, day: str = DAY, **fields)
     """Return a message of the symbol that says nothing of foreigners."""
     stamp = exch_s(day, time)
     return {"kind": kind, "symbol_id": 1, "venue": 1, "exch_s": stamp} | fields
+
+
+def feed(state: FeedState) -> Message:
+    """Return what our own feed says of itself."""
+    return {"kind": SlotKind.CONTROL, "op": ControlOp.FEED_STATE, "arg0": state}
+
+
+LIVE, DOWN = feed(FeedState.LIVE), feed(FeedState.DOWN)
+LOST: Message = {"kind": SlotKind.CONTROL, "op": ControlOp.LOST, "arg0": 3}
+
+
+def flows(row: dict) -> list[int]:
+    """Return the nine numbers of a row that are flow."""
+    return [row[name] for name in row if name.startswith(("delta_", "net_", "room_used"))]
 
 
 def rows(*messages: Message) -> list[dict]:
@@ -109,6 +123,117 @@ def test_the_first_message_of_a_day_is_a_baseline_and_no_flow():
 def test_a_first_message_of_zeros_is_no_baseline():
     (row,) = rows(told("08:00:07", **ROOM))
     assert (row["flags"], row["current_room_shares"], row["trade_day"]) == (0, 900, 18823)
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        (LIVE, DOWN, LIVE),
+        (LIVE, feed(FeedState.CONNECTING)),
+        (feed(FeedState.STALE), DOWN),
+        (LOST,),
+    ],
+    ids=["down", "connecting", "stale", "lost"],
+)
+def test_the_flow_of_an_outage_is_no_delta_and_no_speed(outage):
+    after = told("10:10:00", 90_000, 100, **ROOM | {"current_room_shares": 5})
+    start, found, later = rows(
+        told("10:00:00", **ROOM), *outage, after, told("10:10:05", 90_300, 100)
+    )
+    assert start["flags"] == 0
+    assert found["flags"] == DeltaFlag.AFTER_OUTAGE
+    assert (found["buy_volume_shares"], found["current_room_shares"]) == (90_000, 5)
+    assert flows(found) == [0] * 9
+    # Its figures are the base, and the flag is that row's only.
+    assert (later["flags"], later["delta_buy_volume_shares"]) == (0, 300)
+    assert later["net_volume_5m_shares"] == 300
+
+
+def test_what_flowed_before_an_outage_stays_in_the_sums():
+    *_, found = rows(told("10:00:00"), told("10:00:05", 50), LIVE, DOWN, told("10:01:00", 900))
+    assert (found["delta_buy_volume_shares"], found["net_volume_5m_shares"]) == (0, 50)
+
+
+def test_the_first_message_after_an_outage_is_a_row_even_when_it_says_nothing_new():
+    *_, counted, found = rows(
+        told("10:00:00"), told("10:00:05", 50), told("10:00:06", 50), LIVE, DOWN,
+        told("10:00:07", 50), told("10:00:08", 50),
+    )  # fmt: skip
+    assert (counted["flags"], found["flags"]) == (0, DeltaFlag.AFTER_OUTAGE)
+    assert found["seq"] == 4
+
+
+def test_time_that_passes_takes_the_flag_of_an_outage_away():
+    start = [told("10:00:00"), told("10:00:05", 50), LIVE, DOWN, told("10:00:30", 90)]
+    *_, found, moved = rows(*start, passes("10:02:00"))
+    assert (found["flags"], moved["flags"]) == (DeltaFlag.AFTER_OUTAGE, 0)
+
+
+def test_every_symbol_has_a_first_message_of_its_own_after_an_outage():
+    news = rows(
+        told("10:00:00"), told("10:00:00", symbol_id=2), LIVE, DOWN,
+        told("10:05:00", 50), told("10:05:05", 60), told("10:05:10", 70, symbol_id=2),
+    )  # fmt: skip
+    assert [row["delta_buy_volume_shares"] for row in news] == [0, 0, 0, 10, 0]
+    assert [row["flags"] for row in news] == [0, 0, 128, 0, 128]
+
+
+def test_a_trade_says_that_the_feed_is_here_and_the_first_connection_is_no_outage():
+    start, end = told("10:00:00"), told("10:00:05", 50)
+    assert rows(start, DOWN, end)[-1]["delta_buy_volume_shares"] == 50
+    trade = passes("10:00:00", SlotKind.TRADE)
+    assert rows(start, trade, DOWN, end)[-1]["delta_buy_volume_shares"] == 0
+
+
+def test_a_figure_that_fell_in_an_outage_is_a_reset_too():
+    *_, found, later = rows(
+        told("10:00:00"), told("10:00:05", 50), LIVE, DOWN, told("10:01:00", 20),
+        told("10:01:05", 30),
+    )  # fmt: skip
+    assert found["flags"] == DeltaFlag.AFTER_OUTAGE | DeltaFlag.RESET
+    assert (found["reset_count"], found["delta_buy_volume_shares"]) == (1, 0)
+    assert (later["flags"], later["delta_buy_volume_shares"]) == (DeltaFlag.RESET, 10)
+
+
+def test_old_news_is_not_the_first_news_after_an_outage():
+    *_, found = rows(
+        told("10:00:00"), told("10:00:05", 50), LIVE, DOWN, told("10:00:03", 20),
+        told("10:01:05", 90),
+    )  # fmt: skip
+    assert (found["flags"], found["delta_buy_volume_shares"]) == (DeltaFlag.AFTER_OUTAGE, 0)
+
+
+def test_the_first_message_of_a_day_after_an_outage_is_a_baseline():
+    assert rows(LIVE, DOWN, told("10:00:00", 50))[0]["flags"] == DeltaFlag.BASELINE
+
+
+def test_a_base_and_a_delta_in_one_group_are_one_row_after_an_outage():
+    fold = new_fold()
+    groups = [[told("10:00:00")], [LIVE], [DOWN], [told("10:05:00", 50), told("10:05:01", 60)]]
+    row = fold_groups(fold, groups)[1]["foreign"][-1]
+    assert (row["flags"], row["updates"], row["delta_buy_volume_shares"]) == (128, 2, 10)
+
+
+@pytest.mark.parametrize("room", [{}, ROOM | {"current_room_shares": 1}], ids=["bare", "room"])
+def test_a_zero_snapshot_is_no_reset_and_tells_nothing(room):
+    """With a fresh stamp, so that it is no old news."""
+    start = [told("10:00:00", **ROOM), told("10:00:05", 500, 200, **ROOM)]
+    assert len(rows(*start, told("10:05:30", **room))) == 2
+    last = rows(*start, told("10:00:10", **room), told("10:00:15", 700, 200, **ROOM))[-1]
+    assert (last["flags"], last["reset_count"]) == (0, 0)
+    assert (last["delta_buy_volume_shares"], last["net_volume_5m_shares"]) == (200, 500)
+    assert (last["current_room_shares"], last["room_used_5m_shares"]) == (900, 0)
+
+
+def test_a_zero_snapshot_is_not_the_first_news_after_an_outage():
+    start = [told("10:00:00"), told("10:00:05", 500), LIVE, DOWN, told("10:09:00")]
+    *_, found = rows(*start, told("10:09:05", 9_000))
+    assert (found["flags"], found["delta_buy_volume_shares"]) == (DeltaFlag.AFTER_OUTAGE, 0)
+
+
+def test_zeros_before_anything_was_traded_are_no_zero_snapshot():
+    news = rows(told("09:00:00"), told("09:00:05", **ROOM))
+    assert [row["current_room_shares"] for row in news] == [0, 900]
 
 
 def test_speed_is_the_sum_of_deltas_over_the_trailing_five_minutes():
@@ -265,12 +390,16 @@ def test_figures_at_their_largest_fit():
 # The flow, as an alert rule uses it ------------------------------------------------------------
 
 
-def watch(*messages: Message) -> tuple[list[int], np.void]:
-    """Return what `watch_flow` answers to each message, and the state it leaves."""
+def watch(*messages: Message, outage_from: int = 99) -> tuple[list[int], np.void]:
+    """Return what `watch_flow` answers to each message, and the state it leaves.
+
+    `outage_from`: the first message after an outage.
+    """
     state = np.zeros(1, np.dtype(flow.FLOW_FIELDS))
     slots = rows_of([list(messages)])
     said = [
-        flow.watch_flow(state[0], slots.head[i], slots.foreign[i]) for i in range(len(messages))
+        flow.watch_flow(state[0], slots.head[i], slots.foreign[i], np.int64(i >= outage_from))
+        for i in range(len(messages))
     ]
     return said, state[0]
 
@@ -300,6 +429,14 @@ def test_watch_flow_says_what_a_slot_was():
     assert own["flow_net_volume_5m_shares"] == 200
     assert flow.net_volume_shares(own) == 200
     assert flow.net_value_vnd(own) == 200 * 25_000
+
+
+def test_the_first_message_since_an_outage_is_found_and_the_base():
+    messages = told("10:00:00"), told("10:05:00", 100), told("10:05:05", 300), told("10:05:05")
+    said, own = watch(*messages, outage_from=1)
+    assert said == [flow.TOLD, flow.FOUND, flow.TOLD, flow.NOTHING]
+    assert own["flow_since_exch_s"] == exch_s(DAY, "10:05:00")
+    assert own["flow_net_volume_5m_shares"] == 200
 
 
 def test_a_day_that_begins_at_zero_has_its_base_there():

@@ -115,6 +115,14 @@ def test_the_prior_close_told_before_the_first_match_makes_no_range(time):
     assert before["value_e2"] == 140_000
 
 
+@pytest.mark.parametrize("time", ["08:45:00", "09:03:00"])
+def test_put_through_deals_before_the_first_match_make_no_range_of_the_prior_close(time):
+    deals = tells(time, 1400, 500_000, put_through_volume_shares=500_000)
+    before, after = rows(deals, tells("09:15:05", 1380, 600_000))
+    assert ranges([before, after]) == [(0, 0, 0), (138_000, 138_000, 138_000)]
+    assert before["put_through_volume_shares"] == 500_000
+
+
 def test_the_first_value_of_the_continuous_session_is_the_open_with_or_without_volume():
     assert ranges(rows(tells("09:15:05", 1410, 0))) == [(141_000, 141_000, 141_000)]
 

@@ -6,6 +6,7 @@ Lines:
                                               none is named, another by ``@VND``
     day 2021-07-15                            trading date of the lines below
     10:00:00 foreign buy=100 room=900/1000    what arrives: a kind and what it tells
+    10:00:00 feed DOWN                        the feed is LIVE, DOWN or another FeedState
     #                                         for the reader
 
 Right of ``|`` stands what clients are shown: for every channel that has a row, its name and any of
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.clock import iso_ict
-from engine.schema.codes import DeltaFlag, Phase, SlotKind, Venue
+from engine.schema.codes import ControlOp, DeltaFlag, FeedState, Phase, SlotKind, Venue
 from engine.shard import classify
 from engine.shard.fold import Fold
 from engine.trackers import foreign, index, index_series
@@ -36,6 +37,7 @@ KINDS = {
     "trade": SlotKind.TRADE,
     "quote": SlotKind.QUOTE,
     "index": SlotKind.INDEX,
+    "feed": SlotKind.CONTROL,
 }
 BREADTH = ("advances", "unchanged", "declines", "ceilings", "floors")
 # word of a story -> fields; several are told and shown with / between them
@@ -138,6 +140,9 @@ class ToldTable:
             "exch_s": stamp,
             "recv_ns": stamp * 10**9,
         }
+        if kind == "feed":
+            state = FeedState[told.pop()]
+            message = {"kind": SlotKind.CONTROL, "op": ControlOp.FEED_STATE, "arg0": state}
         for word in told:
             key, values = word.split("=")
             for field, value in zip(WORDS[key], values.split("/"), strict=True):

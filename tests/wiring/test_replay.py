@@ -125,7 +125,13 @@ def test_a_replay_ends_on_the_digest_of_the_live_run(tmp_path: Path, shards: int
 def test_a_restarted_ingest_s_second_recording_follows_the_first(tmp_path: Path) -> None:
     day = stamped_frames(plan(None, None, seed=1, trades_max=SMALL.trades_max))
     stamped = [next(day) for _ in range(400)]
-    tape = LocalTape(symbols_max=SYMBOLS_MAX, ring_slots=RING_SLOTS, hash_deltas=False)
+    tape = LocalTape(
+        symbols_max=SYMBOLS_MAX,
+        ring_slots=RING_SLOTS,
+        settings=StageSettings(alerts=ALERTS),
+        rules=RULES,
+        hash_deltas=False,
+    )
     for part in range(2):
         recorder = Recorder(tmp_path, f"part-{part}", about(1), 1)
         tape.recorder = recorder
