@@ -106,7 +106,7 @@ def test_path() -> None:
             "shard_publish_s",
             "cpu_s",
         }
-        assert set(run["cpu_s"]) == {"ingest", "shard-0", "gateway-0"}
+        assert set(run["cpu_s"]) == {"ingest", "shard-0", "board", "gateway-0"}
         assert run["seconds"] >= run["decode_to_ring_s"] > 0
         trades.add((run["messages"], run["trades"]))
     assert len(trades) == 1, "both shapes carry the same day"
