@@ -268,7 +268,7 @@ def test_room_used_and_the_time_until_it_is_gone(floor: Floor, code: str) -> Non
 
 
 def test_the_market_total_is_the_sum_of_its_shares(floor: Floor) -> None:
-    """HNX is this scenario's alone."""
+    """HNX is this scenario's alone, and its stamps are the newest: old flow is no market speed."""
     exchange, board = floor.exchange, floor.board
     buyer, seller, even = (exchange.fresh() for _ in range(3))
 
@@ -276,10 +276,10 @@ def test_the_market_total_is_the_sum_of_its_shares(floor: Floor) -> None:
         exchange.say(shares(code, time, bought, sold, exchange="HNX"))
 
     for code in (buyer, seller, even):
-        say(code, "10:00:00", 0, 0)
-    say(buyer, "10:01:00", 150_000, 0)
-    say(seller, "10:01:05", 20_000, 70_000)
-    say(even, "10:01:10", 40_000, 40_000)
+        say(code, "15:40:00", 0, 0)
+    say(buyer, "15:41:00", 150_000, 0)
+    say(seller, "15:41:05", 20_000, 70_000)
+    say(even, "15:41:10", 40_000, 40_000)
     topic = "foreign.summary.HNX"
     total = board.wait(topic, buy_volume_shares=210_000, sell_volume_shares=110_000)
     assert values(total, "symbol_count", "net_buyer_count", "net_seller_count") == (3, 1, 1)
@@ -289,7 +289,7 @@ def test_the_market_total_is_the_sum_of_its_shares(floor: Floor) -> None:
         20_000,
     )
     assert total["venue"] == "HNX"
-    say(seller, "10:02:00", 20_000, 270_000)  # one share changes, the total follows
+    say(seller, "15:42:00", 20_000, 270_000)  # one share changes, the total follows
     total = board.wait(topic, sell_volume_shares=310_000)
     assert total["net_value_vnd"] == -100_000 * PRICE
     everyone = board.until(
