@@ -38,6 +38,29 @@ def stamp(row: Any, head: Any, phase: Any, flags: Any) -> None:
 
 
 @kernel
+def blank_row(state: Any, symbol_id: Any, day: Any) -> None:
+    """Blank the symbol's row for a trading date; its place in the stream goes on.
+
+    `state` is written and has a ``row`` with ``trade_day``; its row 0 is blank for ever, because 0
+    is never a symbol.
+    """
+    own = state[symbol_id]
+    row = own["row"]
+    seq, updates = row["seq"], row["updates"]
+    own["row"] = state[0]["row"]
+    row["seq"] = seq
+    row["updates"] = updates
+    row["trade_day"] = day
+
+
+@kernel
+def in_group(own: Any, symbol_id: Any, out: Any, base: Any, count: Any) -> Any:
+    """Return whether the symbol has a row of the current group already; see `publish`."""
+    place = own["out_row"]
+    return base <= place < count and out[place]["symbol_id"] == symbol_id
+
+
+@kernel
 def publish(state: Any, symbol_id: Any, out: Any, base: Any, count: Any) -> Any:
     """Put the symbol's row into the current group's part of `out`; return the new count.
 
@@ -64,7 +87,7 @@ def publish(state: Any, symbol_id: Any, out: Any, base: Any, count: Any) -> Any:
     own = state[symbol_id]
     row = own["row"]
     place = own["out_row"]
-    if not (base <= place < count and out[place]["symbol_id"] == symbol_id):
+    if not in_group(own, symbol_id, out, base, count):
         place = count
         count += 1
         own["out_row"] = place

@@ -16,24 +16,12 @@ from engine.jit import kernel
 from engine.schema import channels
 from engine.schema.codes import SlotKind
 from engine.schema.deltas import REFERENCE_DELTA
-from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp, trade_day
+from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, blank_row, publish, stamp, trade_day
 from engine.shard.stage import Stage
 
 REFERENCE = int(SlotKind.REFERENCE)
 
 STATE = np.dtype([("row", REFERENCE_DELTA), ("out_row", "<i8")])
-
-
-@kernel
-def begin_day(state: Any, symbol_id: Any, day: Any) -> None:
-    """Blank the symbol's row for a trading date; its place in the stream goes on."""
-    own = state[symbol_id]
-    row = own["row"]
-    seq, updates = row["seq"], row["updates"]
-    own["row"] = state[0]["row"]  # blank for ever: 0 is never a symbol
-    row["seq"] = seq
-    row["updates"] = updates
-    row["trade_day"] = day
 
 
 @kernel
@@ -80,7 +68,7 @@ def reference(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any: 
             day = trade_day(head["exch_s"])
             rolls = row["trade_day"] != day
             if rolls:
-                begin_day(state, symbol_id, day)
+                blank_row(state, symbol_id, day)
             if learn(row, rows.reference[i]) or rolls:
                 stamp(row, head, notes[i]["phase"], 0)
                 count = publish(state, symbol_id, out, base, count)

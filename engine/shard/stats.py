@@ -33,7 +33,7 @@ from engine.jit import kernel
 from engine.schema import channels
 from engine.schema.codes import DeltaFlag, NoteFlag, SlotKind, TradeEvent
 from engine.schema.deltas import STATS_DELTA
-from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp, trade_day
+from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, blank_row, publish, stamp, trade_day
 from engine.shard.stage import Stage
 
 TRADE, REFERENCE = int(SlotKind.TRADE), int(SlotKind.REFERENCE)
@@ -53,18 +53,9 @@ STATE = np.dtype(
 
 @kernel
 def begin_day(state: Any, symbol_id: Any, day: Any) -> None:
-    """Blank the symbol's row for a new trading date; its place in the stream goes on.
-
-    Row 0 of the state is blank for ever: 0 is never a symbol.
-    """
-    own = state[symbol_id]
-    row = own["row"]
-    seq, updates = row["seq"], row["updates"]
-    own["row"] = state[0]["row"]
-    row["seq"] = seq
-    row["updates"] = updates
-    row["trade_day"] = day
-    own["open_known"] = 0
+    """Begin a trading date: a blank row, and no open known."""
+    blank_row(state, symbol_id, day)
+    state[symbol_id]["open_known"] = 0
 
 
 @kernel

@@ -42,7 +42,7 @@ from engine.schema.deltas import AUCTION_DELTA
 from engine.schema.slots import LEVEL_COUNT
 from engine.shard.auction_book import auction_flags
 from engine.shard.book import first_price
-from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp, trade_day
+from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, blank_row, publish, stamp, trade_day
 from engine.shard.stage import Stage
 
 TRADE, QUOTE = int(SlotKind.TRADE), int(SlotKind.QUOTE)
@@ -82,14 +82,9 @@ def is_newer(own: Any, day: Any, phase: Any) -> Any:
 @kernel
 def begin(state: Any, symbol_id: Any, day: Any, phase: Any) -> None:
     """Show another auction: blank, but its place in the stream goes on."""
+    blank_row(state, symbol_id, day)
     own = state[symbol_id]
-    row = own["row"]
-    seq, updates = row["seq"], row["updates"]
-    own["row"] = state[0]["row"]  # blank for ever: 0 is never a symbol
     own["book"] = state[0]["book"]
-    row["seq"] = seq
-    row["updates"] = updates
-    row["trade_day"] = day
     own["auction"] = phase
     own["corrected"] = 0
 

@@ -11,6 +11,7 @@ import numpy as np
 from engine.jit import kernel
 from engine.schema.codes import PHASE_COUNT, BarFlag, Phase, Side
 from engine.schema.deltas import BAR_DELTA
+from engine.shard.groups import blank_row
 from engine.trackers.bar_time import make_key
 
 ATO, ATC = int(Phase.ATO), int(Phase.ATC)
@@ -79,18 +80,6 @@ def begin_day(own: Any, day: Any) -> None:
 
 
 @kernel
-def blank_row(state: Any, symbol_id: Any) -> None:
-    """Begin the row of a new day; its place in the stream goes on. Row 0 is blank for ever."""
-    own = state[symbol_id]
-    row = own["row"]
-    seq, updates = row["seq"], row["updates"]
-    own["row"] = state[0]["row"]
-    row["seq"] = seq
-    row["updates"] = updates
-    row["trade_day"] = own["day"]
-
-
-@kernel
 def key_of(bar: Any) -> Any:
     """Return the key of a bar; 0 when there is none."""
     if bar["start_exch_s"] == 0:
@@ -139,7 +128,7 @@ def turn(state: Any, symbol_id: Any, key: Any) -> None:
     """Open the bar of `key`; the one that was open is now the previous one."""
     own = state[symbol_id]
     if own["row"]["trade_day"] != own["day"]:
-        blank_row(state, symbol_id)
+        blank_row(state, symbol_id, own["day"])
     own["prev"] = own["open"]
     own["open"] = state[0]["open"]
     own["first_exch_s"][PREV] = own["first_exch_s"][OPEN]

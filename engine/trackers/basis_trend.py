@@ -24,7 +24,7 @@ from engine.jit import kernel
 from engine.schema import channels
 from engine.schema.codes import Phase, SlotKind
 from engine.schema.deltas import BASIS_TREND_DELTA
-from engine.shard.groups import LAST, publish
+from engine.shard.groups import LAST, blank_row, publish
 from engine.shard.phases import PHASE_FIELDS, fill_phase_params
 from engine.shard.stage import Stage, StageSettings
 from engine.trackers.contracts import (
@@ -60,18 +60,6 @@ def fill_params(params: NDArray[np.void], settings: StageSettings) -> None:  # n
 
 
 @kernel
-def begin_day(state: Any, symbol_id: Any) -> None:
-    """Blank the contract's row for the current day; its place in the stream goes on."""
-    own = state[symbol_id]
-    row = own["row"]
-    seq, updates = row["seq"], row["updates"]
-    own["row"] = state[0]["row"]  # blank for ever: 0 is never a symbol
-    row["seq"] = seq
-    row["updates"] = updates
-    row["trade_day"] = state[0]["contracts_day"]
-
-
-@kernel
 def write_last(row: Any, own: Any) -> Any:
     """Put the running basis and its spot into the last entry; return whether that is news."""
     last = row["series_count"] - 1
@@ -93,7 +81,7 @@ def add(state: Any, symbol_id: Any, exch_s: Any, idle: Any) -> Any:
     market, own = state[0], state[symbol_id]
     row = own["row"]
     if row["trade_day"] != market["contracts_day"]:
-        begin_day(state, symbol_id)
+        blank_row(state, symbol_id, market["contracts_day"])
     place = place_of(row, exch_s)
     count = np.int64(row["series_count"])
     spot_e2 = market["spot_value_e2"][own["contract_underlying"]]

@@ -23,7 +23,7 @@ from engine.jit import kernel
 from engine.schema import channels
 from engine.schema.codes import DeltaFlag, SlotKind
 from engine.schema.deltas import FOREIGN_DELTA
-from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp
+from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, in_group, publish, stamp
 from engine.shard.stage import Stage
 from engine.trackers import away, flow
 from engine.trackers.flow import (
@@ -70,13 +70,6 @@ def tell(row: Any, own: Any) -> None:
 
 
 @kernel
-def in_group(own: Any, out: Any, base: Any, count: Any) -> Any:
-    """Return whether the symbol has a row of the current group already (see ``publish``)."""
-    place = own["out_row"]
-    return base <= place < count and out[place]["symbol_id"] == own["row"]["symbol_id"]
-
-
-@kernel
 def foreign(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  # noqa: ARG001
     """Publish one row per symbol whose flow changed in a group. See ``Stage`` for the arguments."""
     count = 0
@@ -94,7 +87,7 @@ def foreign(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  #
             news = watch_flow(own, head, rows.foreign[i], state[0]["outage_no"])
             if news != NOTHING:
                 flags = row["flags"]
-                if not in_group(own, out, base, count):
+                if not in_group(own, symbol_id, out, base, count):
                     flags -= flags & FLAG_AFTER_OUTAGE
                 if row["trade_day"] != own["flow_day"]:
                     row["trade_day"] = own["flow_day"]

@@ -23,7 +23,7 @@ from engine.jit import kernel
 from engine.schema import channels
 from engine.schema.codes import DeltaFlag, SlotKind
 from engine.schema.deltas import INDEX_DELTA
-from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp, trade_day
+from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, blank_row, publish, stamp, trade_day
 from engine.shard.stage import Stage
 from engine.trackers.index_value import todays_value_e2
 
@@ -41,15 +41,9 @@ STATE = np.dtype(
 
 @kernel
 def begin_day(state: Any, symbol_id: Any, day: Any) -> None:
-    """Blank the symbol's row for a trading date; its place in the stream goes on."""
-    own = state[symbol_id]
-    row = own["row"]
-    seq, updates = row["seq"], row["updates"]
-    own["row"] = state[0]["row"]  # blank for ever: 0 is never a symbol
-    row["seq"] = seq
-    row["updates"] = updates
-    row["trade_day"] = day
-    own["breadth_exch_s"] = 0
+    """Begin a trading date: a blank row, and no breadth told."""
+    blank_row(state, symbol_id, day)
+    state[symbol_id]["breadth_exch_s"] = 0
 
 
 @kernel

@@ -23,24 +23,13 @@ from engine.schema import channels
 from engine.schema.codes import DeltaFlag, SlotKind
 from engine.schema.deltas import ODD_LOT_DELTA
 from engine.schema.slots import ODD_LOT_LEVEL_COUNT
-from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp, trade_day
+from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, blank_row, publish, stamp, trade_day
 from engine.shard.stage import Stage
 
 ODD_LOT = int(SlotKind.ODD_LOT)
 BASELINE, CORRECTED = int(DeltaFlag.BASELINE), int(DeltaFlag.CORRECTED)
 
 STATE = np.dtype([("row", ODD_LOT_DELTA), ("out_row", "<i8")])
-
-
-@kernel
-def begin_day(state: Any, symbol_id: Any, day: Any) -> None:
-    """Blank the symbol's row for a trading date; its place in the stream goes on."""
-    row = state[symbol_id]["row"]
-    seq, updates = row["seq"], row["updates"]
-    state[symbol_id]["row"] = state[0]["row"]  # blank for ever: 0 is never a symbol
-    row["seq"] = seq
-    row["updates"] = updates
-    row["trade_day"] = day
 
 
 @kernel
@@ -130,7 +119,7 @@ def odd_lot(rows: Any, notes: Any, state: Any, params: Any, out: Any) -> Any:  #
             day = trade_day(head["exch_s"])
             news = row["trade_day"] != day
             if news:
-                begin_day(state, symbol_id, day)
+                blank_row(state, symbol_id, day)
             news |= learn_totals(row, told, news)
             news |= learn_prices(row, told)
             news |= learn_levels(row, told)

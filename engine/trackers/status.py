@@ -25,7 +25,7 @@ from engine.jit import kernel
 from engine.schema import channels
 from engine.schema.codes import FeedSession, Phase, SlotKind, TradeEvent, TradingStatus
 from engine.schema.deltas import STATUS_DELTA
-from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, publish, stamp, trade_day
+from engine.shard.groups import LAST, NO_PARAMS, STALE_DAY, blank_row, publish, stamp, trade_day
 from engine.shard.stage import Stage
 
 TRADE, QUOTE = int(SlotKind.TRADE), int(SlotKind.QUOTE)
@@ -40,14 +40,9 @@ STATE = np.dtype([("row", STATUS_DELTA), ("out_row", "<i8")])
 
 @kernel
 def begin_day(state: Any, symbol_id: Any, exch_s: Any, day: Any) -> None:
-    """Blank the symbol's row for a trading date; its place in the stream goes on."""
-    row = state[symbol_id]["row"]
-    seq, updates = row["seq"], row["updates"]
-    state[symbol_id]["row"] = state[0]["row"]  # blank for ever: 0 is never a symbol
-    row["seq"] = seq
-    row["updates"] = updates
-    row["since_exch_s"] = exch_s
-    row["trade_day"] = day
+    """Begin a trading date: a blank row, and its state since `exch_s`."""
+    blank_row(state, symbol_id, day)
+    state[symbol_id]["row"]["since_exch_s"] = exch_s
 
 
 @kernel
