@@ -44,7 +44,8 @@ class RunConfig:
     dir: str = _key("/dev/shm", "folder for shared memory and local sockets (a tmpfs)")
     data_dir: str = _key(
         "~/.local/state/vntape",
-        "folder for recordings, reference data, tokens and certificates, one subfolder per name",
+        "folder for journals, history, recordings, reference data, tokens and certificates, "
+        "one subfolder per name",
     )
 
 
@@ -101,6 +102,35 @@ class EngineConfig:
         "may be held back so that nothing is dropped",
     )
     wait: str = _key("auto", "spin, yield, park, or auto (never spins with too few cores)")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalConfig:
+    """What is kept on disk so that nothing is lost when a process, or the machine, dies."""
+
+    write: str = _key("on", "on: append every slot to run.data_dir before it is published")
+    fsync: str = _key(
+        "interval",
+        "none: leave it to the system; interval: every fsync_interval_ms; always: "
+        "before anybody sees a slot",
+    )
+    fsync_interval_ms: int = _key(200, "most time of tape that a power cut may take")
+    keep_days: int = _key(30, "trading days kept; older journals are removed at the start of a day")
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryConfig:
+    """The recorder, which turns journals into Parquet, and the service that answers queries."""
+
+    record: str = _key("on", "on: write Parquet segments to run.data_dir; needs journal.write = on")
+    segment_ms: int = _key(10_000, "longest time rows wait in memory for their segment")
+    segment_rows_max: int = _key(500_000, "rows that wait in memory before a segment is written")
+    keep_days: int = _key(0, "days kept; 0 keeps them for ever")
+    host: str = _key("127.0.0.1", "address of the query service; only loopback until tokens exist")
+    port: int = _key(8790, "its port; 0 picks a free one")
+    threads: int = _key(1, "threads of one query")
+    memory_bytes: int = _key(536_870_912, "memory of one query; what needs more goes to disk")
+    rows_max: int = _key(10_000, "most rows of one page of JSON; a cursor leads to the next")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +209,8 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     feed: FeedConfig = field(default_factory=FeedConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    journal: JournalConfig = field(default_factory=JournalConfig)
+    history: HistoryConfig = field(default_factory=HistoryConfig)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     board: BoardConfig = field(default_factory=BoardConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
@@ -400,6 +432,36 @@ def check(config: Config) -> None:
         0 <= gateway.port <= 65_535 - gateway.count,
         f"gateway.port is {gateway.port}, allowed 0 to {65_535 - gateway.count}",
     )
+    journal, history = config.journal, config.history
+    for key_name, word, allowed_words in (
+        ("journal.write", journal.write, ("on", "off")),
+        ("journal.fsync", journal.fsync, ("none", "interval", "always")),
+        ("history.record", history.record, ("on", "off")),
+    ):
+        need(
+            word in allowed_words,
+            f"{key_name} is {word!r}, allowed: {', '.join(allowed_words)}",
+        )
+    need(journal.fsync_interval_ms > 0, "journal.fsync_interval_ms is 0: say fsync = always")
+    need(journal.keep_days >= 1, f"journal.keep_days is {journal.keep_days}, at least 1 is needed")
+    need(history.keep_days >= 0, f"history.keep_days is {history.keep_days}: 0 means for ever")
+    need(
+        1 <= history.threads <= 64,
+        f"history.threads is {history.threads}, allowed 1 to 64",
+    )
+    need(
+        1 <= history.rows_max <= 1_000_000,
+        f"history.rows_max is {history.rows_max}, allowed 1 to 1000000",
+    )
+    need(
+        history.segment_ms >= 100 and history.segment_rows_max >= 1_000,
+        "history.segment_ms is at least 100 and history.segment_rows_max at least 1000",
+    )
+    need(
+        history.memory_bytes >= 67_108_864,
+        f"history.memory_bytes is {history.memory_bytes}, at least 67108864 is needed",
+    )
+    need(0 <= history.port <= 65_535, f"history.port is {history.port}, allowed 0 to 65535")
     for key, _ in all_keys():
         section, _, name = key.partition(".")
         value = getattr(getattr(config, section), name)

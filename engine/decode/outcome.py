@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.decode.numbers import BadValueError
-from engine.decode.symbols import SymbolTable
+from engine.decode.symbols import INTRODUCED, SymbolTable
 from engine.schema.codes import (
     FeedSession,
     Instrument,
@@ -23,9 +23,6 @@ from engine.schema.codes import (
 from engine.schema.slots import SLOT, SYMBOL
 
 _ZERO_SLOT = np.zeros(1, SLOT)[0]
-
-# What a SYMBOL slot takes over from the symbol table.
-INTRODUCED = ("code", "value_multiplier", "instrument", "underlying", "expiry_day", "venue")
 
 
 @dataclass(slots=True)

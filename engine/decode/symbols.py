@@ -3,9 +3,9 @@
 One writer (ingest); anybody may read. Ids are 1, 2, 3 ... in the order codes were first seen, and
 never change: the segment outlives an ingest restart.
 
-The scanner's index holds only codes that have been introduced by a SYMBOL slot since this table was
-opened; a code it does not find goes to the oracle, which introduces it. So every run of ingest
-introduces each symbol again, once, and a ring or a journal never depends on an earlier run's.
+The scanner's index holds only codes that have been introduced by a SYMBOL slot; a code it does not
+find goes to the oracle, which introduces it. A run of ingest that is not told what an earlier one
+introduced (`resume`: the journal's SYMBOL slots) introduces each symbol again, once.
 """
 
 import datetime as dt
@@ -21,9 +21,12 @@ from engine.market.symbology import identify
 from engine.schema import SCHEMA_U64
 from engine.schema.codes import Instrument, Underlying, Venue
 from engine.schema.segments import SYMBOL_ROW, SYMBOLS_HEADER
-from engine.schema.slots import CODE_BYTES
+from engine.schema.slots import CODE_BYTES, SYMBOL
 
 EPOCH: Final = dt.date(1970, 1, 1)
+
+# What a SYMBOL slot takes over from the symbol table.
+INTRODUCED = ("code", "value_multiplier", "instrument", "underlying", "expiry_day", "venue")
 
 # What a future is written on; bond futures have no spot in the feed.
 UNDERLYING_CODES: Final[dict[str | None, Underlying]] = {
@@ -53,6 +56,40 @@ def format_symbols(memory: NDArray[np.uint8], capacity: int) -> None:
     header["capacity"] = capacity
     header["count"] = 1
     header["schema"] = SCHEMA_U64
+
+
+def restore_symbols(
+    memory: NDArray[np.uint8],
+    slots: NDArray[np.void],
+    shard_of: Callable[[bytes, Instrument], int],
+) -> None:
+    """Give every symbol of a journal its old id back, in a table made by `format_symbols`.
+
+    An id whose SYMBOL slot the journal lost stays without a code: nobody gets it again.
+
+    Parameters
+    ----------
+    memory : uint8
+        A formatted table without rows.
+    slots : SLOT or SYMBOL, shape (n,)
+        SYMBOL slots of all shards; of two with one id the later one is right.
+    shard_of
+        As `SymbolTable` takes it.
+    """
+    if not len(slots):
+        return
+    told = slots.view(SYMBOL)
+    header = memory[: SYMBOLS_HEADER.itemsize].view(SYMBOLS_HEADER)
+    capacity = int(header["capacity"][0])
+    count = int(told["symbol_id"].max()) + 1
+    assert count <= capacity, f"symbol id {count - 1} in a table of {capacity}"
+    rows = memory[SYMBOLS_HEADER.itemsize : symbols_bytes(capacity)].view(SYMBOL_ROW)
+    for slot in told:
+        row = rows[slot["symbol_id"]]
+        for name in INTRODUCED:
+            row[name] = slot[name]
+        row["shard"] = shard_of(bytes(slot["code"]), Instrument(int(slot["instrument"])))
+    header["count"] = count
 
 
 @inlined_kernel
@@ -182,6 +219,33 @@ class SymbolTable:
         self._header["count"] = symbol_id + 1  # after the row: a reader trusts rows below count
         self._ids[code] = symbol_id
         return symbol_id
+
+    def resume(self, introductions: NDArray[np.void]) -> int:
+        """Take over what an earlier run of ingest introduced; return how many symbols that is.
+
+        Parameters
+        ----------
+        introductions
+            SYMBOL slots of the journal, in order. An id whose last one says what its row says
+            needs none again; another one will be introduced anew.
+        """
+        slots = introductions.view(SYMBOL)
+        newest = {int(slot["symbol_id"]): slot for slot in slots}
+        for symbol_id, slot in newest.items():
+            row = self.rows[symbol_id]
+            if all(row[column] == slot[column] for column in INTRODUCED):
+                self.introduce(symbol_id)
+        return int(self._introduced.sum())
+
+    def introduce_again(self) -> None:
+        """Forget who was introduced: everybody is, once more, before their next data."""
+        self._introduced[:] = False
+        self.index[:] = 0
+
+    def take_over(self, other: "SymbolTable") -> None:
+        """Introduce nobody whom another table over the same segment has introduced."""
+        for symbol_id in np.flatnonzero(other._introduced).tolist():
+            self.introduce(symbol_id)
 
     def introduce(self, symbol_id: int) -> bool:
         """Return whether a SYMBOL slot is due for this id, and note that it is being written."""

@@ -1,6 +1,6 @@
 """Where everything lies in a ring segment, and the one check that two sides agree on it.
 
-    byte 0      schema u8 | capacity i8 | slot_bytes i8 | created_ns i8      written once, F1
+    byte 0      schema u8 | capacity | slot_bytes | created_ns | first_seq   written once, F1
     byte 64     intent_seq                                                   writer's
     byte 128    write_seq                                                    writer's
     byte 192    read_seq                                                     reader's
@@ -49,6 +49,7 @@ def _cell(field: str) -> int:
 
 
 SCHEMA_CELL = _cell("schema")
+FIRST_CELL = _cell("first_seq")
 INTENT_CELL = _cell("intent_seq")
 WRITE_CELL = _cell("write_seq")
 READ_CELL = _cell("read_seq")
@@ -58,6 +59,7 @@ PARKED_CELL = _cell("parked")
 SEQ_WORD = 0
 FLAGS_WORD = 3
 LAST_BIT = int(SlotFlag.LAST) << 8  # `flags` is the second byte of the word, little-endian
+BITE_BIT = int(SlotFlag.BITE) << 8
 
 assert SLOT.fields is not None
 assert SLOT.fields["seq"][1] == SEQ_WORD * CELL_BYTES
@@ -157,7 +159,9 @@ def _nearest(capacity_slots: int) -> int:
     return 1 << (wanted - 1).bit_length()
 
 
-def format_ring(memory: NDArray[np.uint8], capacity: int, created_ns: int) -> None:
+def format_ring(
+    memory: NDArray[np.uint8], capacity: int, created_ns: int, first_seq: int = 0
+) -> None:
     """Write the header of an empty ring.
 
     Parameters
@@ -168,6 +172,9 @@ def format_ring(memory: NDArray[np.uint8], capacity: int, created_ns: int) -> No
         Slots, see `ring_bytes`.
     created_ns
         UTC nanoseconds.
+    first_seq
+        Number of the first slot that will be published. What was before it, the journal has: to
+        a reader that wants it, it looks like slots that were overwritten.
     """
     size_bytes = ring_bytes(capacity)
     assert memory.size == size_bytes, (
@@ -178,6 +185,10 @@ def format_ring(memory: NDArray[np.uint8], capacity: int, created_ns: int) -> No
     header[0]["capacity"] = capacity
     header[0]["slot_bytes"] = SLOT_BYTES
     header[0]["created_ns"] = created_ns
+    header[0]["first_seq"] = first_seq
+    if first_seq:
+        header[0]["intent_seq"] = first_seq + capacity
+        header[0]["write_seq"] = header[0]["read_seq"] = first_seq
     # F1: the schema comes last, so that who sees it sees a whole header. PAIRS WITH F2.
     write_cell(_cells(memory), SCHEMA_CELL, _SCHEMA_CELL_VALUE)
 

@@ -22,6 +22,7 @@ from engine.ring.atomics import (
     store_release,
 )
 from engine.ring.layout import (
+    FIRST_CELL,
     FLAGS_WORD,
     GROUP_SLOTS_MAX,
     INTENT_CELL,
@@ -40,6 +41,8 @@ Start = Literal["oldest", "live"] | int
 
 BATCH_SLOTS_MIN = 2 * GROUP_SLOTS_MAX  # any group fits, and usually not only one
 NO_DOORBELL_SLEEP_MS = 1  # without a doorbell nobody wakes us: look again this soon
+GONE = -1  # `poll_held`: the next slot is not in the ring any more
+WRONG = -2  # slots passed every check and carry other numbers: a bug
 RESUME_TRIES = 3  # searches for a group start that the writer may overtake before we go live
 
 
@@ -76,6 +79,7 @@ class RingReader:
         self, memory: NDArray[np.uint8], doorbell_fd: int | None, start: Start = "oldest"
     ) -> None:
         assert memory.flags.writeable, "a ring reader stores read_seq: open the segment writable"
+        self.memory = memory
         self.ring = view_ring(memory)
         self.lapped_slots = 0
         self.read_seq = self._start_seq(start)
@@ -90,7 +94,7 @@ class RingReader:
     def _start_seq(self, start: Start) -> int:
         """Turn a start into a sequence number."""
         if start == "oldest":
-            return int(oldest_group(self.ring.cells, self.ring.words, 0))
+            return self.oldest_seq
         write_seq = self.ring.write_seq
         if start == "live":
             return write_seq
@@ -98,6 +102,11 @@ class RingReader:
             f"start at slot {start!r} of a ring that has published {write_seq}"
         )
         return start
+
+    @property
+    def oldest_seq(self) -> int:
+        """The start of the oldest group that is still whole in the ring."""
+        return int(oldest_group(self.ring.cells, self.ring.words, 0))
 
     @property
     def lag_slots(self) -> int:
@@ -133,6 +142,38 @@ class RingReader:
         self.lapped_slots += start - self.read_seq
         self.read_seq = start + count
         return int(count)
+
+    def poll_held(self, batch: NDArray[np.void]) -> int:
+        """Copy the next whole groups into `batch`, but never skip: the form for who has a journal.
+
+        Parameters
+        ----------
+        batch
+            As for `poll`.
+
+        Returns
+        -------
+        int
+            Slots copied; 0 when there is nothing new; GONE when the next slot was overwritten, or
+            was being so: then nothing has moved, and the slots have to come from elsewhere.
+        """
+        if batch is not self._batch:
+            self._batch, self._batch_words = batch, words_of(batch)
+        ring = self.ring
+        count = int(take_held(ring.cells, ring.words, self._batch_words, self.read_seq))
+        assert count != WRONG, f"slots from {self.read_seq} on carry other numbers"
+        if count > 0:
+            self.read_seq += count
+        return count
+
+    def move_to(self, seq: int) -> None:
+        """Go on at slot `seq`, which must start a group: what is before it came from elsewhere."""
+        assert self.read_seq <= seq <= self.ring.write_seq, (
+            f"move from slot {self.read_seq} to {seq} of a ring that has published "
+            f"{self.ring.write_seq}"
+        )
+        self.read_seq = seq
+        write_cell(self.ring.cells, READ_CELL, seq)  # R3, nothing of the ring read before it
 
     def claim(self, room_slots: int) -> tuple[int, int]:
         """Look at the next whole groups where they lie: the zero-copy form of `poll`.
@@ -229,15 +270,17 @@ def announce_parked(cells: NDArray[np.int64], read_seq: int) -> bool:
 def oldest_group(cells: NDArray[np.int64], ring: NDArray[np.int64], margin: int) -> int:
     """Find the first group that starts at least `margin` slots above what may be overwritten.
 
-    In a ring nothing of which was overwritten yet that is slot 0. When the writer overtakes the
-    search again and again, the answer is write_seq: always the start of a group, never unsafe.
+    In a ring nothing of which was overwritten yet that is its first slot. When the writer
+    overtakes the search again and again, the answer is write_seq: always the start of a group,
+    never unsafe.
     """
     capacity = len(ring)
+    first: int = load_acquire(cells, FIRST_CELL)  # never changes: F2
     for _ in range(RESUME_TRIES):
         # No order needed: an old answer is found out below.
         spoilt = load_acquire(cells, INTENT_CELL) - capacity
-        if spoilt <= 0:
-            return 0
+        if spoilt <= first:
+            return first
         write_seq = load_acquire(cells, WRITE_CELL)  # R1, PAIRS WITH W2
         last = spoilt + margin
         # Plain loads of flags that may be changing: judged below.
@@ -333,3 +376,33 @@ def take(
     if not whole:
         return after, 0
     return start, count if wrong == 0 else -1
+
+
+@kernel
+def take_held(
+    cells: NDArray[np.int64], ring: NDArray[np.int64], batch: NDArray[np.int64], read_seq: int
+) -> int:
+    """Copy the next whole groups, or say GONE; see `take` for the parameters.
+
+    Unlike `take` it releases nothing that it could not copy.
+    """
+    capacity = len(ring)
+    mask = capacity - 1
+    start, end = find_groups(cells, ring, read_seq, len(batch))
+    if start != read_seq:
+        return GONE
+    wrong = 0
+    # Plain loads: R1 made the slots whole, R2 below finds out if they did not stay so.
+    for i in range(end - start):
+        index = (start + i) & mask
+        copy_row(batch, i, ring, index)
+        wrong |= batch[i, SEQ_WORD] ^ (start + i)
+    # R2: had a slot changed under us, this intent would say so. PAIRS WITH W1.
+    fence_acquire()
+    if load_acquire(cells, INTENT_CELL) - capacity > read_seq:
+        return GONE
+    if wrong:
+        return WRONG
+    # R3: our loads are done before a pacing writer may reuse the slots. PAIRS WITH W4.
+    store_release(cells, READ_CELL, end)
+    return end - start

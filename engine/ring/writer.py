@@ -17,6 +17,7 @@ from engine.ring.atomics import (
     store_release,
 )
 from engine.ring.layout import (
+    BITE_BIT,
     FLAGS_WORD,
     GROUP_SLOTS_MAX,
     INTENT_CELL,
@@ -70,11 +71,37 @@ class RingWriter:
         read_seq = int(read_cell(self.ring.cells, READ_CELL))
         return self.ring.capacity - (self.ring.write_seq - read_seq)
 
+    def stamp(self, slots: NDArray[np.void], count: int) -> NDArray[np.int64]:
+        """Give the first `count` slots the numbers and marks they will be published with.
+
+        For the journal, which has them before the ring. The last one gets SlotFlag.BITE: what is
+        published at once is one bite.
+
+        Parameters
+        ----------
+        slots
+            As for `publish`; written.
+        count
+            How many of them, from the first.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64, shape (len(slots), WORDS_PER_SLOT), the same memory.
+        """
+        self._look_at(slots)
+        stamp_groups(self._source_words, count, self.ring.write_seq)
+        return self._source_words
+
+    def _look_at(self, slots: NDArray[np.void]) -> None:
+        if slots is not self._source:
+            self._source, self._source_words = slots, words_of(slots)
+
     def publish(self, slots: NDArray[np.void], count: int) -> None:
         """Publish the first `count` slots, cut into groups of at most GROUP_SLOTS_MAX.
 
         Each group becomes visible whole. `seq` and SlotFlag.LAST are set in the ring's copies;
-        what stood there in `slots` is ignored and left alone.
+        what stood there in `slots` is ignored and left alone. Other flags go along.
 
         Parameters
         ----------
@@ -83,8 +110,7 @@ class RingWriter:
         count
             How many of them, from the first.
         """
-        if slots is not self._source:
-            self._source, self._source_words = slots, words_of(slots)
+        self._look_at(slots)
         assert 0 <= count <= len(slots), f"publish {count} of {len(slots)} slots"
         ring = self.ring
         done = 0
@@ -92,6 +118,28 @@ class RingWriter:
             done, parked = publish_groups(ring.cells, ring.words, self._source_words, done, count)
             if parked and self._doorbell_fd is not None:
                 doorbell.ring(self._doorbell_fd)
+
+
+@kernel
+def stamp_groups(source: NDArray[np.int64], count: int, first_seq: int) -> None:
+    """Set seq, LAST at the end of each group, and BITE at the end: see `publish_groups`.
+
+    Parameters
+    ----------
+    source
+        The caller's slots, int64 (n, WORDS_PER_SLOT); the first `count` are written.
+    count
+        How many.
+    first_seq
+        Number of the first.
+    """
+    for i in range(count):
+        source[i, SEQ_WORD] = first_seq + i
+        source[i, FLAGS_WORD] &= ~(LAST_BIT | BITE_BIT)
+        if (i + 1) % GROUP_SLOTS_MAX == 0 or i + 1 == count:
+            source[i, FLAGS_WORD] |= LAST_BIT
+    if count:
+        source[count - 1, FLAGS_WORD] |= BITE_BIT
 
 
 @kernel

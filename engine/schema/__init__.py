@@ -10,7 +10,17 @@ of misreading each other.
 import hashlib
 from enum import Enum
 
-from engine.schema import bus, channels, codes, counters, deltas, notes, segments, slots
+from engine.schema import (
+    bus,
+    channels,
+    codes,
+    counters,
+    deltas,
+    journal,
+    notes,
+    segments,
+    slots,
+)
 from engine.schema.record import describe
 
 
@@ -26,6 +36,8 @@ def _schema_text() -> str:
         "ring.header": segments.RING_HEADER,
         "symbols.header": segments.SYMBOLS_HEADER,
         "symbols.row": segments.SYMBOL_ROW,
+        "journal.header": journal.JOURNAL_HEADER,
+        "journal.record": journal.JOURNAL_RECORD,
     }
     lines = [f"{name} {describe(dtype)}" for name, dtype in layouts.items()]
     named = [*vars(codes).values(), *vars(bus).values()]
@@ -48,6 +60,7 @@ __all__ = [
     "codes",
     "counters",
     "deltas",
+    "journal",
     "notes",
     "segments",
     "slots",

@@ -72,6 +72,7 @@ class SlotFlag(IntFlag):
 
     NONE = 0
     LAST = 1  # last slot of an ingest batch: the group it ends is published and folded whole
+    BITE = 2  # last slot of what ingest published at once: a torn journal is cut after one of these
 
 
 class FeedSession(IntEnum):

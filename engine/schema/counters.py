@@ -45,8 +45,15 @@ INGEST_COUNTERS = record(
         ("rest_failures", "i8"),
         ("backfill_gaps", "i8"),  # answered, with or without bars
         ("backfill_pending", "i8"),
+        ("journal_slots", "i8"),  # written
+        ("journal_bytes", "i8"),
+        ("journal_lost_slots", "i8"),  # published but not written: the disk refused
+        ("journal_failing", "i8"),  # 1 while the disk refuses
+        ("journal_ns", "i8"),  # time spent in writing, the waiting for `fsync = always` included
+        ("journal_worst_ns", "i8"),  # the longest single write
+        ("journal_synced_ns", "i8"),  # when fsync last came back
     ],
-    size_bytes=8 * (30 + REJECT_COUNT),
+    size_bytes=8 * (37 + REJECT_COUNT),
 )
 
 SHARD_COUNTERS = record(
@@ -75,8 +82,23 @@ SHARD_COUNTERS = record(
         ("publish_ns", "i8"),  # time spent building and sending bus frames
         ("last_exch_s", "i8"),
         ("alerts", "i8"),
+        ("folded_seq", "i8"),  # slots below this are folded and their rows handed to the bus
+        ("settled_seq", "i8"),  # ... and were so a while ago: a restart publishes again from here
+        ("fold_first_seq", "i8"),  # the batch being folded now is [first, end); 0, 0 between them
+        ("fold_end_seq", "i8"),
+        ("suspect_first_seq", "i8"),  # a worker died folding [first, end); see wiring.suspects
+        ("suspect_end_seq", "i8"),
+        ("suspect_deaths", "i8"),
+        ("last_exit", "i8"),  # supervisor: how the last worker ended, as Popen.returncode says it
+        ("quarantined_slots", "i8"),
+        ("replayed_slots", "i8"),  # folded from the journal at the last start
+        ("caught_up_slots", "i8"),  # read from the journal because the ring had moved on
+        ("damaged_slots", "i8"),  # of the journal: their checksum was wrong
+        ("live_ns", "i8"),  # when the last start had caught up with the ring
+        ("state_seq", "i8"),  # slots that the newest saved state includes
+        ("state_ns", "i8"),  # time spent saving states
     ],
-    size_bytes=8 * 23,
+    size_bytes=8 * 38,
 )
 
 BOARD_COUNTERS = record(
@@ -121,9 +143,50 @@ GATEWAY_COUNTERS = record(
     size_bytes=8 * (15 + SOURCE_MAX),
 )
 
+RECORDER_COUNTERS = record(
+    "recorder_counters",
+    [
+        ("pid", "i8"),
+        ("started_ns", "i8"),
+        ("heartbeat_ns", "i8"),
+        ("slots", "i8"),  # folded from the journal
+        ("lag_slots", "i8"),  # published and not folded yet, all shards
+        ("rows", "i8"),  # of all tables
+        ("tail_rows", "i8"),  # rows in memory, not in a segment yet
+        ("segments", "i8"),  # files written
+        ("segment_bytes", "i8"),
+        ("segment_ns", "i8"),  # time spent writing them
+        ("committed_ns", "i8"),  # when the last segments were committed
+        ("failing", "i8"),  # 1 while segments cannot be written
+        ("missing_slots", "i8"),  # holes and damage of the journal: not in the history
+        ("tail_requests", "i8"),
+        ("committed_seq", "i8", (SHARD_MAX,)),  # slots below this are in segments, by shard
+    ],
+    size_bytes=8 * (14 + SHARD_MAX),
+)
+
+HISTORY_COUNTERS = record(
+    "history_counters",
+    [
+        ("pid", "i8"),
+        ("started_ns", "i8"),
+        ("heartbeat_ns", "i8"),
+        ("port", "i8"),
+        ("requests", "i8"),
+        ("refused", "i8"),  # requests that named something impossible
+        ("failed", "i8"),
+        ("rows", "i8"),
+        ("query_ns", "i8"),
+        ("tail_missing", "i8"),  # queries answered without the recorder's last seconds
+    ],
+    size_bytes=8 * 10,
+)
+
 COUNTER_LAYOUTS = {
     "ingest": INGEST_COUNTERS,
     "shard": SHARD_COUNTERS,
     "board": BOARD_COUNTERS,
     "gateway": GATEWAY_COUNTERS,
+    "recorder": RECORDER_COUNTERS,
+    "history": HISTORY_COUNTERS,
 }

@@ -16,7 +16,8 @@ RING_HEADER = record(
         ("capacity", "i8"),  # slots, a power of two
         ("slot_bytes", "i8"),
         ("created_ns", "i8"),
-        ("reserved_const", "u1", (32,)),
+        ("first_seq", "i8"),  # slots below this were published before the ring was made
+        ("reserved_const", "u1", (24,)),
         # writer: slots below this may be about to be overwritten (+ capacity)
         ("intent_seq", "i8"),
         ("reserved_intent", "u1", (56,)),

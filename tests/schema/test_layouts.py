@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import engine.schema
-from engine.schema import bus, channels, codes, counters, deltas, notes, segments, slots
+from engine.schema import bus, channels, codes, counters, deltas, journal, notes, segments, slots
 from engine.schema.record import describe, record
 from tests.house.sources import ROOT
 
@@ -65,10 +65,14 @@ LAYOUTS = [
     ("ring_header", segments.RING_HEADER, 5 * 64),
     ("symbols_header", segments.SYMBOLS_HEADER, 64),
     ("symbol_row", segments.SYMBOL_ROW, 16 + 8 + 2 * 1 + 2 + 4 + 8),
-    ("ingest_counters", counters.INGEST_COUNTERS, (30 + REJECTS) * 8),
-    ("shard_counters", counters.SHARD_COUNTERS, 23 * 8),
+    ("ingest_counters", counters.INGEST_COUNTERS, (37 + REJECTS) * 8),
+    ("shard_counters", counters.SHARD_COUNTERS, 38 * 8),
     ("board_counters", counters.BOARD_COUNTERS, 12 * 8),
     ("gateway_counters", counters.GATEWAY_COUNTERS, (15 + 17) * 8),
+    ("recorder_counters", counters.RECORDER_COUNTERS, (14 + 16) * 8),
+    ("history_counters", counters.HISTORY_COUNTERS, 10 * 8),
+    ("journal_header", journal.JOURNAL_HEADER, 6 * 8 + 4 + 2 + 10),
+    ("journal_record", journal.JOURNAL_RECORD, 192 + 8),
 ]
 DTYPES = [pytest.param(dtype, id=name) for name, dtype, _ in LAYOUTS]
 
@@ -93,7 +97,7 @@ def test_size_is_the_sum_of_its_parts(dtype, size):
 
 def test_no_layout_is_missing_here():
     pinned = {id(dtype) for _, dtype, _ in LAYOUTS}
-    modules = (bus, counters, deltas, notes, segments, slots)
+    modules = (bus, counters, deltas, journal, notes, segments, slots)
     for module in modules:
         for name, value in vars(module).items():
             if isinstance(value, np.dtype):
