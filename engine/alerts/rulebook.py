@@ -20,7 +20,7 @@ over one group at a time.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -29,12 +29,13 @@ from numpy.typing import NDArray
 from engine.alerts.expressions import Condition, compile_condition
 from engine.clock import trade_day
 from engine.config import SEVERITIES, AlertsConfig, RuleConfig
-from engine.errors import ConfigError
+from engine.errors import ConfigError, SchemaMismatch
 from engine.schema.channels import ALERTS, SYMBOL
 from engine.schema.codes import AlertType, DeltaFlag, Severity
 from engine.schema.deltas import ALERT_DELTA
 from engine.shard import classify
 from engine.shard.fold import Fold, Sections
+from engine.shard.image import Image
 
 BASELINE: Final = int(DeltaFlag.BASELINE)
 AFTER_OUTAGE: Final = int(DeltaFlag.AFTER_OUTAGE)
@@ -47,6 +48,9 @@ NUMBERS: Final = {
     "value_vnd": ("value_vnd",),
 }
 HEAD: Final = ("recv_ns", "exch_s", "symbol_id", "phase", "venue")
+
+# Columns of what is saved: whose watch, of which rule by place, and the fields of Watch.
+MEMORY: Final = ("symbol_id", "rule", "day", "outage_no", "held", "alert_count", "alert_exch_s")
 
 assert [word.name.lower() for word in Severity][1:] == list(SEVERITIES)
 
@@ -173,6 +177,48 @@ class RuleBook:
         told = [rows for channel, rows in sections if channel is ALERTS]
         others = [section for section in sections if section[0] is not ALERTS]
         return [*others, (ALERTS, np.concatenate([*told, *added]))]
+
+    def save(self) -> Image:
+        """Return what every rule remembers, in an order that does not depend on the past.
+
+        Returns
+        -------
+        dict
+            ``rules``: int64 (watches, len(MEMORY)). ``rule_names``: uint8, the names, one a line.
+        """
+        rows = [
+            (symbol_id, place, *astuple(watch))
+            for place, rule in enumerate(self._rules)
+            for symbol_id, watch in sorted(rule.watches.items())
+        ]
+        return {
+            "rules": np.array(rows, np.int64).reshape(len(rows), len(MEMORY)),
+            "rule_names": self._names(),
+        }
+
+    def restore(self, saved: Image) -> None:
+        """Take back what `save` returned, and forget everything else.
+
+        Raises
+        ------
+        SchemaMismatch
+            Other rules remembered it. Nothing has changed then.
+        """
+        rows, names = saved.get("rules"), saved.get("rule_names")
+        if rows is None or names is None or not np.array_equal(names, self._names()):
+            raise SchemaMismatch(
+                "a saved state was made with other rules than are configured now; "
+                "fold the journal instead"
+            )
+        for rule in self._rules:
+            rule.watches.clear()
+        for symbol_id, place, day, outage_no, held, count, exch_s in rows.tolist():
+            watch = Watch(day, outage_no, bool(held), count, exch_s)
+            self._rules[place].watches[symbol_id] = watch
+
+    def _names(self) -> NDArray[np.uint8]:
+        """Return the rules' names in their order, as bytes."""
+        return np.frombuffer(b"\n".join(rule.name for rule in self._rules), np.uint8).copy()
 
     def _ask(self, rule: Rule, rows: NDArray[np.void]) -> Iterator[NDArray[np.void]]:
         """Ask one rule about the rows of its channel; yield its alerts."""

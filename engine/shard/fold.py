@@ -1,10 +1,10 @@
 """What a shard worker holds: the state of its symbols, and the one call that moves it on.
 
 State is a pure function of the slots folded so far (design law 2): the same slots give the same
-rows and the same digest, wherever the batches were cut between groups.
+rows and the same digest, wherever the batches were cut between groups, and wherever the state was
+saved by one fold and restored by another.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -15,15 +15,15 @@ from engine.errors import ConfigError
 from engine.schema.channels import Channel
 from engine.schema.codes import SlotFlag
 from engine.schema.slots import SLOT, Rows
+from engine.shard import image
+from engine.shard.digest import WORD_BYTES, Digest, absorb, digest_of
+from engine.shard.image import Image
 from engine.shard.stage import Stage, StageSettings
 from engine.shard.stages import STAGES
 from engine.shard.step import TALLY, fuse, plan
 
 LAST = int(SlotFlag.LAST)
 Sections = list[tuple[Channel, NDArray[np.void]]]  # channels that have news, with the rows
-
-# A place in an out buffer depends on where batches were cut; it is no part of the state's meaning.
-NOT_MEANING = frozenset({"out_row"})
 
 
 class RuleBook(Protocol):
@@ -38,6 +38,14 @@ class RuleBook(Protocol):
 
         Rows that are returned must stay valid until the next call.
         """
+        ...
+
+    def save(self) -> Image:
+        """Return what it remembers: ``rules``, int64 (n, w), column 0 a symbol's id, and more."""
+        ...
+
+    def restore(self, saved: Image) -> None:
+        """Take back what `save` returned, all of it or, with SchemaMismatch, nothing."""
         ...
 
 
@@ -71,8 +79,7 @@ class Fold:
     settings
         What of the configuration the stages obey.
     hash_deltas
-        Keep a running hash of every emitted row for `digest`. Tests and replays want it;
-        production does not pay for it.
+        Keep a running hash of every emitted row for `digest`.
     stages
         The stages in order; each with a channel keeps its last row in ``state["row"]``.
     rules
@@ -112,7 +119,7 @@ class Fold:
         self._plan = plan(self.stages, symbol_capacity, batch_capacity)
         self._memory = _aligned_zeros(self._plan.size_bytes)
         self._bounds = self._plan.bounds()
-        self._out_counts = np.zeros(len(self.stages), np.int64)
+        self._out_counts = np.zeros(len(self.stages) + 1, np.int64)
         self._step = fuse(self.stages)
         self.notes: NDArray[np.void] = self._plan.notes.view(self._memory)
         self._tally = self._plan.tally.view(self._memory)
@@ -128,9 +135,10 @@ class Fold:
         self._rules = rules
         if rules is not None:
             rules.attach(self)
-        self._hashes: dict[str, Any] | None = (
-            {name: hashlib.sha256() for name in self.latest} if hash_deltas else None
-        )
+        self._chains: dict[str, NDArray[np.uint64]] | None = None
+        if hash_deltas:
+            self._chains = {name: np.zeros(symbol_capacity, np.uint64) for name in self.latest}
+        self._layout = image.layout_of(self.stages)
 
     def fold(self, rows: Rows) -> Sections:
         """Fold one batch.
@@ -155,9 +163,11 @@ class Fold:
             news = self._run(rows.head, count)
         else:
             news = self._run_by_group(self._rules, rows.head, count)
-        if self._hashes is not None:
+        if self._chains is not None:
             for channel, emitted in news:
-                self._hashes[channel.name].update(emitted.view(np.uint8))
+                words = emitted.view(np.uint64)
+                row_words = emitted.dtype.itemsize // WORD_BYTES
+                absorb(words, row_words, emitted["symbol_id"], self._chains[channel.name])
         return news
 
     def _run(self, head: NDArray[np.void], count: int) -> Sections:
@@ -187,6 +197,7 @@ class Fold:
     def warm(self) -> None:
         """Compile everything by folding an empty batch; state does not change."""
         self._step(np.zeros(1, SLOT), 0, self._memory, self._bounds, self._out_counts)
+        absorb(np.zeros(0, np.uint64), 1, np.zeros(0, SLOT)["symbol_id"], np.zeros(1, np.uint64))
 
     @property
     def counts(self) -> FoldCounts:
@@ -195,28 +206,76 @@ class Fold:
 
     def state(self, stage_name: str) -> NDArray[np.void]:
         """Return a stage's live state, shape (symbol_capacity,): for tools and tests."""
-        return dict(zip((stage.name for stage in self.stages), self._states, strict=True))[
-            stage_name
-        ]
+        return self._states[[stage.name for stage in self.stages].index(stage_name)]
 
-    def digest(self) -> str:
-        """Return ``sha256:...`` over the meaning of all states and, if kept, all rows emitted.
+    @property
+    def _used(self) -> int:
+        """Rows in use: ids from here on were never met, and their state is zero."""
+        return int(self._out_counts[-1]) + 1
 
-        Equal for equal slots, whatever the batches. Folds of other capacities, or one with and
-        one without `hash_deltas`, are not comparable.
+    def digest(self) -> Digest:
+        """Return what tells two folds apart: the meaning of all states and, if kept, all rows.
+
+        Equal for equal slots, whatever the batches and the capacities. A fold with and one without
+        `hash_deltas` are not comparable.
         """
-        whole = hashlib.sha256()
-        for stage, state in zip(self.stages, self._states, strict=True):
-            for name in state.dtype.names or ():
-                if name not in NOT_MEANING:
-                    whole.update(f"{stage.name}.{name}".encode())
-                    whole.update(state[name].tobytes())
-        whole.update(self._tally.tobytes())
-        if self._hashes is not None:
-            for name, running in self._hashes.items():
-                whole.update(name.encode())
-                whole.update(running.digest())
-        return "sha256:" + whole.hexdigest()
+        return digest_of(
+            {stage.name: rows for stage, rows in zip(self.stages, self._states, strict=True)},
+            self._used,
+            self._tally,
+            self._chains,
+            self.latest,
+            self._rules.save()["rules"] if self._rules else np.zeros((0, 1), np.int64),
+        )
+
+    def save(self) -> Image:
+        """Return all that `restore` needs to go on from here: copies, see ``image``.
+
+        Its size grows with the highest symbol id met, about 21 kB a symbol.
+        """
+        used = self._used
+        saved: Image = {"layout": self._layout, "tally": self._tally.view(np.int64).copy()}
+        for stage, rows in zip(self.stages, self._states, strict=True):
+            saved[f"state.{stage.name}"] = _bytes_of(rows)[:used].copy()
+        for name, chain in (self._chains or {}).items():
+            saved[f"chain.{name}"] = chain[:used].copy()
+        return saved | (self._rules.save() if self._rules else {})
+
+    def restore(self, saved: Image) -> None:
+        """Become the fold that `save` was called on; the next slots continue from there.
+
+        Settings and rules are this fold's own: whoever restores sees to it that they are the same.
+
+        Parameters
+        ----------
+        saved
+            From a fold of the same stages, with no more symbols than this one has room for.
+            Copied, so it may be used again.
+
+        Raises
+        ------
+        SchemaMismatch
+            It is not such a fold's. Nothing has changed then.
+        """
+        image.check_layout(saved, self._layout)
+        arrays: list[tuple[NDArray[Any], str]] = [(self._tally.view(np.int64), "tally")]
+        for stage, rows in zip(self.stages, self._states, strict=True):
+            arrays.append((_bytes_of(rows), f"state.{stage.name}"))
+        for name, chain in (self._chains or {}).items():
+            arrays.append((chain, f"chain.{name}"))
+        parts = [(own, image.part(saved, name, own)) for own, name in arrays]
+        if self._rules:
+            self._rules.restore(saved)
+        used_before = self._used
+        for own, part in parts:
+            own[: len(part)] = part
+            own[len(part) : used_before] = 0
+        self._out_counts[-1] = len(saved[f"state.{self.stages[0].name}"]) - 1
+
+
+def _bytes_of(rows: NDArray[np.void]) -> NDArray[np.uint8]:
+    """See records as bytes, uint8 (n, bytes of one); no copy."""
+    return rows.view(np.uint8).reshape(len(rows), -1)
 
 
 def _aligned_zeros(size_bytes: int) -> NDArray[np.uint8]:

@@ -133,6 +133,17 @@ def kinds_in(slots: Any, count: Any) -> Any:
     return found
 
 
+@kernel
+def highest_id(slots: Any, count: Any, state: Any, before: Any) -> Any:
+    """Return the highest id with a row in `state` among the first `count` slots, or `before`."""
+    highest = before
+    for i in range(count):
+        symbol_id = np.int64(slots[i]["symbol_id"])
+        if highest < symbol_id < state.shape[0]:
+            highest = symbol_id
+    return highest
+
+
 def bits_of(kinds: Iterable[SlotKind]) -> int:
     """Return a bit for each of these kinds, as `kinds_in` numbers them."""
     return sum(1 << int(kind) for kind in kinds)
@@ -188,9 +199,11 @@ def step_source(name: str, stages: Sequence[Stage]) -> str:
                 f"        {call}",
             ]
     at = 1 + 3 * len(stages)
-    lines.append(
-        f"    add_to_tally(notes, count, memory[bounds[{at}, 0]:bounds[{at}, 1]].view(TALLY))"
-    )
+    lines += [
+        f"    add_to_tally(notes, count, memory[bounds[{at}, 0]:bounds[{at}, 1]].view(TALLY))",
+        "    state = memory[bounds[1, 0]:bounds[1, 1]].view(STATE0)",
+        f"    counts[{len(stages)}] = highest_id(slots, count, state, counts[{len(stages)}])",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -207,7 +220,8 @@ def fuse(stages: tuple[Stage, ...]) -> Step:
     -------
     Step
         slots: SLOT, shape (>= count,), read. memory: uint8, the block of `plan`. bounds: int64,
-        ``Plan.bounds()``. counts: int64, shape (len(stages),), written: out rows of each stage.
+        ``Plan.bounds()``. counts: int64, shape (len(stages) + 1,), written: out rows of each stage,
+        and the highest symbol id met so far.
 
     Notes
     -----
@@ -225,6 +239,7 @@ def fuse(stages: tuple[Stage, ...]) -> Step:
         "views_over": views_over,
         "kinds_in": kinds_in,
         "add_to_tally": add_to_tally,
+        "highest_id": highest_id,
         "NOTE": NOTE,
         "TALLY": TALLY,
     }

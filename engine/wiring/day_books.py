@@ -8,7 +8,7 @@ ones are counted, not listed. Counts: nothing.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,6 +171,38 @@ class Ledger:
                 self._losses.append(last)
             last.to_ns, last.to_exch_s = recv_ns, exch_s
             last.frames += frames
+
+    def save(self) -> Document:
+        """Return all that was collected, as JSON knows it; the books are the fold's to save."""
+        return {
+            "gaps": [
+                {
+                    "day": day,
+                    "rows": [list(gap) for listed in gaps.rows.values() for gap in listed.values()],
+                    "newest": list(gaps.newest.items()),
+                    "causes": gaps.causes,
+                    "outcomes": gaps.outcomes,
+                }
+                for day, gaps in self._gaps.items()
+            ],
+            "outages": [[number, *astuple(blind)] for number, blind in self._outages.items()],
+            "losses": [astuple(blind) for blind in self._losses],
+            "lost_frames": self._lost_frames,
+        }
+
+    def restore(self, saved: Document) -> None:
+        """Take back what `save` returned, in place of all that was collected."""
+        self._gaps = {}
+        for told in saved["gaps"]:
+            gaps = self._gaps[told["day"]] = DayGaps()
+            for gap in map(Gap._make, told["rows"]):
+                gaps.rows[gap.symbol_id][gap.gap_no] = gap
+            gaps.newest.update(told["newest"])
+            gaps.causes.update(told["causes"])
+            gaps.outcomes.update(told["outcomes"])
+        self._outages = {number: Blind(*facts) for number, *facts in saved["outages"]}
+        self._losses = [Blind(*facts) for facts in saved["losses"]]
+        self._lost_frames = saved["lost_frames"]
 
     @property
     def gap_counts(self) -> GapCounts:

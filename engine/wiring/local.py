@@ -4,7 +4,6 @@ Tests, replays and the bench use this, so that a test, a replayed bug and a figu
 code that runs in production. Time is whatever the caller stamps on the frames.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -20,6 +19,7 @@ from engine.ring.writer import RingWriter
 from engine.schema.channels import Channel
 from engine.schema.counters import INGEST_COUNTERS
 from engine.schema.slots import SLOT, rows_over
+from engine.shard.digest import Digest, combine
 from engine.shard.stage import StageSettings
 from engine.wiring.intake import BACKLOG_BYTES, Intake
 from engine.wiring.shard_map import shard_rule
@@ -61,7 +61,7 @@ class LocalTape:
     settings, rules
         What the stages obey, and the operator's own alert rules.
     hash_deltas
-        Keep the running hash of all deltas for `digest`.
+        Keep the running hashes of all deltas for `digest`.
     protocol, horizon_s, backlog_bytes, recorder
         As `Intake` takes them.
     board
@@ -116,10 +116,16 @@ class LocalTape:
 
         self.board = Board(symbols_max) if board else None
 
-    def restart_intake(self) -> None:
-        """Go on as a restarted ingest does: the same table, every symbol introduced anew."""
+    def restart_intake(self, *, resumed: bool = False) -> None:
+        """Go on as a restarted ingest does: the same table, every symbol introduced anew.
+
+        One that found a journal (`resumed`) introduces only those that are not in it.
+        """
         self.intake.flush()
+        before = self.symbols
         self.symbols, self.intake = self._new_intake()
+        if resumed:
+            self.symbols.take_over(before)
 
     def play(self, frames: Iterable[tuple[int, bytes]], flush_every: int = 64) -> None:
         """Run ``(recv_ns, frame)`` pairs through everything, keeping state and digest only."""
@@ -161,7 +167,6 @@ class LocalTape:
         names = {int(row["symbol_id"]): row["code"].decode() for row in latest["symbol"]}
         return {names[int(row["symbol_id"])]: row for row in latest[channel] if row["seq"] > 0}
 
-    def digest(self) -> str:
-        """Return one hash over the state and the deltas of all shards."""
-        parts = "".join(shard.fold.digest() for shard in self.shards)
-        return hashlib.sha256(parts.encode()).hexdigest()
+    def digest(self) -> Digest:
+        """Return what all shards together ended on: the same however many there are."""
+        return combine(shard.fold.digest() for shard in self.shards)

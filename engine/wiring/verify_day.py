@@ -270,7 +270,7 @@ def run(args: argparse.Namespace) -> int:
     if args.replay:
         tape = replay_day(args.table, args.futures, seed=args.seed, trades_max=args.trades_max)
         closings = {code: Closing.from_row(row) for code, row in tape.latest("stats").items()}
-        seen = tape.digest()
+        seen = str(tape.digest())
     else:
         state = asyncio.run(watch(args.url, expected, args.wait_s, SystemClock()))
         closings, seen = closings_of(state), digest(state)

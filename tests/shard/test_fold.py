@@ -251,6 +251,9 @@ def test_with_rules_a_batch_is_judged_group_by_group():
             self.seen.append({channel.name: len(rows) for channel, rows in sections})
             return sections
 
+        def save(self):
+            return {"rules": np.zeros((0, 1), np.int64)}
+
     judge = Judge()
     ruled, plain = Fold(SYMBOLS, SLOTS, rules=judge), Fold(SYMBOLS, SLOTS)
     groups = long_stream(7)[:40]
