@@ -53,7 +53,7 @@ def main() -> None:
     def ready(port: int) -> None:
         counters[0]["port"], counters[0]["heartbeat_ns"] = port, clock.now_ns()
 
-    last_port = int(counters[0]["port"])
+    last_port = abs(int(counters[0]["port"]))  # negative: of a gateway whose supervisor died
     run(
         settings_of(run_dir, config, args.index, last_port),
         counters,

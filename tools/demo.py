@@ -6,6 +6,7 @@ status line going until Ctrl-C. The day repeats the market of 15 July 2021 unles
 
 import argparse
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 import uvloop
 
 from engine import config as configuration
-from engine.config import ENV_CONSUMER_ID, ENV_CONSUMER_SECRET, ENV_OTP
+from engine.config import ENV_CONSUMER_ID, ENV_CONSUMER_SECRET, ENV_OTP, Config
 from engine.errors import ConfigError
 from engine.process import EX_CONFIG
 from engine.rundir import RunDir
@@ -26,6 +27,7 @@ SIMULATOR_ID = (
 )
 SIMULATOR_SECRET = "fedcba9876543210fedcba9876543210"  # noqa: S105
 SIMULATOR_OTP = "000000"  # it takes any
+NAME = "demo"
 ORIGIN_FILE = "day-began-ns"  # beside the shared memory: it must not outlive this run
 BAR_COMPLETE_MS = 65_000  # of market time: a minute, and a little
 FIRST_MOMENT = "08:59:45"  # a quarter of a minute before the bell: something happens at once
@@ -78,6 +80,17 @@ def simulator(args: argparse.Namespace, port: int, run_dir: RunDir) -> ChildSpec
     return ChildSpec("simulator", argv)
 
 
+def forget_last_day(config: Config) -> None:
+    """Remove what the last demo kept of its day: this one is played from its beginning.
+
+    Unless that one died and left its shared memory: then the engine goes on with both.
+    """
+    run_dir = RunDir.of(config)
+    if config.run.name == NAME and not run_dir.path.exists():
+        for folder in ("journal", "history"):
+            shutil.rmtree(run_dir.data_dir(config) / folder, ignore_errors=True)
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
@@ -119,12 +132,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "feed.reconnect_cap_ms=500",
         "feed.rest_interval_ms=10",
         f"feed.backfill_delay_ms={bars_complete_ms(args.speed)}",
-        "run.name=demo",
+        f"run.name={NAME}",
     ]
     if args.speed == "max":  # the simulator can wait, so nothing needs to be dropped
         overrides.append("engine.pace=lossless")
     try:
         config = configuration.load(args.config, overrides=[*overrides, *args.overrides])
+        forget_last_day(config)
         print(
             f"vntape: simulator of SSI's server on 127.0.0.1:{port}, day at speed {args.speed}; "
             "Ctrl-C stops everything"

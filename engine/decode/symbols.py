@@ -62,6 +62,8 @@ def restore_symbols(
     memory: NDArray[np.uint8],
     slots: NDArray[np.void],
     shard_of: Callable[[bytes, Instrument], int],
+    *,
+    ids_end: int = 1,
 ) -> None:
     """Give every symbol of a journal its old id back, in a table made by `format_symbols`.
 
@@ -75,13 +77,13 @@ def restore_symbols(
         SYMBOL slots of all shards; of two with one id the later one is right.
     shard_of
         As `SymbolTable` takes it.
+    ids_end
+        Ids below this have been used, whether their SYMBOL slot is known or not.
     """
-    if not len(slots):
-        return
     told = slots.view(SYMBOL)
     header = memory[: SYMBOLS_HEADER.itemsize].view(SYMBOLS_HEADER)
     capacity = int(header["capacity"][0])
-    count = int(told["symbol_id"].max()) + 1
+    count = int(max(told["symbol_id"].max(initial=0) + 1, ids_end))
     assert count <= capacity, f"symbol id {count - 1} in a table of {capacity}"
     rows = memory[SYMBOLS_HEADER.itemsize : symbols_bytes(capacity)].view(SYMBOL_ROW)
     for slot in told:

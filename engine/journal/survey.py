@@ -38,6 +38,11 @@ from engine.schema.slots import SLOT
 CHUNK_SLOTS: Final = 4_096
 
 
+assert SLOT.fields is not None
+ID_WORD, ID_SHIFT = divmod(SLOT.fields["symbol_id"][1] * 8, 64)  # in a slot seen as words
+assert ID_SHIFT == 32, "symbol_id is the upper half of its word"
+
+
 @dataclass(frozen=True, slots=True)
 class Torn:
     """The end of the last file, behind its last whole bite.
@@ -83,6 +88,8 @@ class Survey:
         Files that got no header: their writer died while making them. `cut_tail` removes them.
     symbols
         All SYMBOL slots before `end_seq`, in order; dtype SLOT.
+    ids_end
+        Every whole slot's symbol_id is below this, also of those whose SYMBOL slot is lost.
     """
 
     shard: int
@@ -93,6 +100,7 @@ class Survey:
     torn: Torn | None
     scraps: list[Path]
     symbols: NDArray[np.void]
+    ids_end: int = 1
 
 
 def survey(folder: Path, shard: int, disk: Disk = REAL_DISK, from_seq: int = 0) -> Survey:
@@ -121,7 +129,7 @@ def survey(folder: Path, shard: int, disk: Disk = REAL_DISK, from_seq: int = 0) 
     damage: list[Damage] = []
     symbols: list[NDArray[np.void]] = []
     torn = None
-    end_seq = 0
+    end_seq, ids_end = 0, 1
     for file in files:
         if file.first_seq > end_seq:
             holes.append((end_seq, file.first_seq))
@@ -133,6 +141,7 @@ def survey(folder: Path, shard: int, disk: Disk = REAL_DISK, from_seq: int = 0) 
             torn = _torn(disk, file, end_seq)
         else:
             end_seq = found.group_end_seq
+        ids_end = max(ids_end, found.ids_end)
         damage += [item for item in found.damage if item.seq < end_seq]
         symbols += [part[part["seq"] < end_seq] for part in found.symbols]
     return Survey(
@@ -144,6 +153,7 @@ def survey(folder: Path, shard: int, disk: Disk = REAL_DISK, from_seq: int = 0) 
         torn,
         scraps,
         np.concatenate([np.zeros(0, SLOT), *symbols]),
+        ids_end,
     )
 
 
@@ -197,6 +207,7 @@ class _Walk:
     bite_end_seq: int
     damage: list[Damage]
     symbols: list[NDArray[np.void]]
+    ids_end: int = 1
 
 
 def _walk(disk: Disk, file: JournalPath, from_seq: int) -> _Walk:
@@ -220,6 +231,9 @@ def _walk(disk: Disk, file: JournalPath, from_seq: int) -> _Walk:
             solid_end_seq = seq + solid_end
         last_is_bad = bad_count > 0 and int(bad[bad_count - 1]) == count - 1
         found.damage += damaged_slots(file, seq, bad[:bad_count])
+        ids = records[:count, ID_WORD] >> ID_SHIFT
+        ids[bad[:bad_count]] = 0
+        found.ids_end = max(found.ids_end, int(ids.max()) + 1)
         if symbol_count:
             found.symbols.append(_slots(records, symbols[:symbol_count]))
     # A last record that is complete and wrong is damage, not a tear: what was appended before it

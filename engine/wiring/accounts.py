@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from engine.log import Log
 from engine.schema.channels import FEED, GAPS, Channel
 from engine.schema.codes import FeedState, GapState
-from engine.shard.fold import Fold
 from engine.wiring.certificate import Ledger, merge, write_part
 
 CERTIFICATE_NS = 1_800_000_000_000  # rarely: reading the books takes some 80 ms of a shard's time
@@ -30,8 +29,8 @@ class Accounts:
 
     Parameters
     ----------
-    fold
-        The shard's state.
+    ledger
+        The shard's books; the worker feeds them.
     shard, shards
         Which one of how many.
     folder
@@ -44,7 +43,7 @@ class Accounts:
 
     def __init__(
         self,
-        fold: Fold,
+        ledger: Ledger,
         shard: int,
         shards: int,
         folder: Path,
@@ -53,7 +52,7 @@ class Accounts:
         log: Log,
         now_ns: int,
     ) -> None:
-        self._ledger = Ledger(fold)
+        self._ledger = ledger
         self._shard = shard
         self._shards = shards
         self._folder = folder
@@ -65,12 +64,11 @@ class Accounts:
         self._dirty = False
         self._closed = False
 
-    def take(self, sections: Sections) -> None:
-        """Keep what one batch gave."""
-        self._ledger.feed(sections)
+    def take(self, sections: Sections, *, news: bool) -> None:
+        """Look at what one batch gave. An earlier life asked about gaps that are no news."""
         self._dirty = True
         for channel, rows in sections:
-            if channel is GAPS:
+            if channel is GAPS and news:
                 self._ask(rows[rows["gap_state"] == GapState.OPEN])
             elif channel is FEED:
                 self._closed = rows[-1]["feed_state"] == FeedState.CLOSED
@@ -85,11 +83,15 @@ class Accounts:
         started_ns = int(self._ingest["started_ns"])
         if started_ns != self._asked_of_ns:
             self._asked_of_ns = started_ns
-            for row in self._ledger.open_gaps():
-                self._ask(row)
+            self.ask_again()
         due_ns = CLOSED_CERTIFICATE_NS if self._closed else CERTIFICATE_NS
         if self._dirty and now_ns - self._written_ns > due_ns:
             self.write(now_ns)
+
+    def ask_again(self) -> None:
+        """Ask about every gap that is open: who was asked has forgotten, or the answer was lost."""
+        for row in self._ledger.open_gaps():
+            self._ask(row)
 
     def write(self, now_ns: int) -> None:
         """Write this shard's parts, and each day's certificate from all parts there are."""

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from engine.clock import Clock
@@ -17,16 +17,36 @@ from engine.process import EX_CONFIG
 CRASH_WINDOW_NS = 60_000_000_000
 STOP_POLL_S = 0.01
 QUIET_AFTER_NS = 3_000_000_000  # a child that lived this long starts its backoff anew
+LESSER_PAUSE_MS = 60_000  # before a child that the tape can do without is tried yet again
 
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to run. `pass_fds` stay open in the child under the same numbers."""
+    """What to run.
+
+    Attributes
+    ----------
+    name
+        What operators call it.
+    argv
+        The command.
+    pass_fds
+        Stay open in the child under the same numbers.
+    environ
+        On top of our own.
+    vital
+        Whether there is no tape without it. One that is not is tried again for ever, however
+        often it dies.
+    daily
+        Whether it begins anew with each trading day.
+    """
 
     name: str
     argv: Sequence[str]
     pass_fds: Sequence[int] = ()
     environ: dict[str, str] = field(default_factory=dict)
+    vital: bool = True
+    daily: bool = False
 
 
 def describe_exit(code: int) -> str:
@@ -35,15 +55,38 @@ def describe_exit(code: int) -> str:
 
 
 class Child:
-    """Keeps one process running until `stop`."""
+    """Keeps one process running until `stop`.
 
-    def __init__(self, spec: ChildSpec, settings: SupervisorConfig, clock: Clock, log: Log) -> None:
+    Parameters
+    ----------
+    spec
+        What to run.
+    settings
+        Section [supervisor].
+    on_death
+        Told how it ended, as Popen.returncode says it, before it is started again.
+    may_refuse
+        Whether one that is not vital may still refuse its configuration (EX_CONFIG) for all: while
+        the instance is starting. Later a tape that runs is worth more, and it is tried again.
+    """
+
+    def __init__(
+        self,
+        spec: ChildSpec,
+        settings: SupervisorConfig,
+        clock: Clock,
+        log: Log,
+        on_death: Callable[[int], None] | None = None,
+        may_refuse: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.spec = spec
         self.restarts = 0
         self.trouble = ""  # why it is not running, in words; empty while it runs
         self._settings = settings
         self._clock = clock
         self._log = log
+        self._on_death = on_death
+        self._may_refuse = may_refuse
         self._process: subprocess.Popen[bytes] | None = None
         self._deaths: deque[int] = deque()
         self._stopping = False
@@ -59,7 +102,8 @@ class Child:
         Raises
         ------
         ConfigError
-            It refused its configuration, or it dies faster than it can be restarted.
+            It refused its configuration, or it dies faster than it can be restarted. Of one that is
+            not vital only the former, and only as long as `may_refuse` says so.
         """
         delay_ms = self._settings.restart_base_ms
         while not self._stopping:
@@ -68,14 +112,23 @@ class Child:
             if self._stopping:
                 return
             self.trouble = describe_exit(code)
-            if code == EX_CONFIG:
+            refused = code == EX_CONFIG
+            if refused and (self.spec.vital or self._may_refuse()):
                 raise ConfigError(f"{self.spec.name} refused to start; its reason is above")
-            self._count_death()
+            if self._on_death is not None:
+                self._on_death(code)
             if self._clock.now_ns() - started_ns > QUIET_AFTER_NS:
                 delay_ms = self._settings.restart_base_ms
+            too_often = self._dies_too_often()
+            if too_often and self.spec.vital:
+                raise ConfigError(self._giving_up())
+            if too_often or refused:
+                delay_ms = LESSER_PAUSE_MS
             self._log.write(
                 "error",
-                f"{self.spec.name} died",
+                f"{self.spec.name} refused its configuration"
+                if refused
+                else f"{self.spec.name} died",
                 how=self.trouble,
                 restart_in_ms=delay_ms,
                 restarts=self.restarts,
@@ -105,17 +158,19 @@ class Child:
             os.close(pidfd)
         return process.wait()
 
-    def _count_death(self) -> None:
+    def _dies_too_often(self) -> bool:
         now_ns = self._clock.now_ns()
         self._deaths.append(now_ns)
         while now_ns - self._deaths[0] > CRASH_WINDOW_NS:
             self._deaths.popleft()
-        if len(self._deaths) > self._settings.crash_loop_max:
-            raise ConfigError(
-                f"{self.spec.name} died {len(self._deaths)} times within a minute (last: "
-                f"{self.trouble}), supervisor.crash_loop_max is {self._settings.crash_loop_max}: "
-                "giving up"
-            )
+        return len(self._deaths) > self._settings.crash_loop_max
+
+    def _giving_up(self) -> str:
+        return (
+            f"{self.spec.name} died {len(self._deaths)} times within a minute (last: "
+            f"{self.trouble}), supervisor.crash_loop_max is {self._settings.crash_loop_max}: "
+            "giving up"
+        )
 
     def stop(self) -> None:
         """Ask it to end, and do not start it again."""

@@ -29,8 +29,10 @@ from engine.ring.writer import RingWriter
 from engine.rundir import RunDir
 from engine.wiring.ingest_loop import IngestProcess
 from engine.wiring.intake import Intake
+from engine.wiring.journaling import open_journals
 from engine.wiring.rest_data import FetchBars, FetchReference, RestCounts, RestData
 from engine.wiring.shard_map import shard_rule
+from engine.wiring.today import Today
 
 HORIZON_S = 86_400  # a message from further in the future than this is refused, not believed
 GAPS_WAITING_MAX = 100_000  # rows that shards may push while we are busy
@@ -55,7 +57,16 @@ def build(run: RunDir, config: Config, doorbells: list[int], clock: Clock) -> In
         RingWriter(segment.open_writable(run.ring_file(shard)).memory, doorbell)
         for shard, doorbell in enumerate(doorbells)
     ]
-    recorder = _recorder(run.data_dir(config), config, clock) if feed.record == "on" else None
+    journals, resumed = None, 0
+    today = Today.of(run, config)
+    if today.folder is not None:
+        journals, introductions = open_journals(
+            config.journal, today, writers, counters[0], log, clock.now_ns()
+        )
+        resumed = symbols.resume(introductions)
+    recorder = None
+    if feed.record == "on":
+        recorder = _recorder(run.data_dir(config), config, clock, resumed=bool(resumed))
     intake = Intake(
         symbols,
         writers,
@@ -64,6 +75,7 @@ def build(run: RunDir, config: Config, doorbells: list[int], clock: Clock) -> In
         horizon_s=HORIZON_S,
         backlog_bytes=feed.backlog_bytes,
         recorder=recorder,
+        journals=journals,
     )
     make = {"v2": _v2, "v3": _v3}[feed.protocol]
     try:
@@ -82,6 +94,7 @@ def build(run: RunDir, config: Config, doorbells: list[int], clock: Clock) -> In
         log,
         lossless=config.engine.pace == "lossless",
         recorder=recorder,
+        journals=journals,
     )
     gaps: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
     gaps.set(zmq.RCVHWM, GAPS_WAITING_MAX)
@@ -104,7 +117,7 @@ def build(run: RunDir, config: Config, doorbells: list[int], clock: Clock) -> In
     return process
 
 
-def _recorder(folder: Path, config: Config, clock: Clock) -> Recorder:
+def _recorder(folder: Path, config: Config, clock: Clock, *, resumed: bool) -> Recorder:
     now_ns = clock.now_ns()
     moment = datetime.fromtimestamp(now_ns / 1e9, UTC)
     about: dict[str, Any] = {
@@ -116,6 +129,7 @@ def _recorder(folder: Path, config: Config, clock: Clock) -> Recorder:
         "side_precedence": config.engine.side_precedence,
         "alerts": asdict(config.alerts),
         "rules": [asdict(rule) for rule in config.rules],
+        "resumed": resumed,  # symbols that the journal knows are not introduced again
     }
     day, name = f"{moment:%Y-%m-%d}", f"{moment:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
     return Recorder(folder / "recordings" / day, name, about, now_ns)

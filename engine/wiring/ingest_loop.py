@@ -24,6 +24,7 @@ from engine.log import Level, Log
 from engine.ring.writer import RingWriter
 from engine.schema.codes import FeedState
 from engine.wiring.intake import Intake
+from engine.wiring.journaling import Journals
 
 if TYPE_CHECKING:
     from engine.wiring.rest_data import RestData
@@ -48,6 +49,7 @@ class IngestProcess:
         *,
         lossless: bool,
         recorder: Recorder | None = None,
+        journals: Journals | None = None,
     ) -> None:
         self._source = source
         self._intake = intake
@@ -58,6 +60,7 @@ class IngestProcess:
         self._log = log
         self._lossless = lossless
         self._recorder = recorder
+        self._journals = journals
         self.rest_data: RestData | None = None
         self._flush_due = False
         self._paused = False
@@ -170,6 +173,8 @@ class IngestProcess:
             cell["record_lost_frames"] = self._recorder.lost_frame_count
             if self._recorder.error:
                 self._log.write("error", "not recording", reason=self._recorder.error)
+        if self._journals is not None and self._journals.report():
+            self._intake.symbols.introduce_again()
         if self.rest_data is not None:
             self.rest_data.take_gaps()
         self._later(HEARTBEAT_S, self._heartbeat)
@@ -219,3 +224,5 @@ class IngestProcess:
         finally:
             if self._recorder is not None:
                 self._recorder.close()
+            if self._journals is not None:
+                self._journals.close()

@@ -27,6 +27,7 @@ from engine.ring.writer import RingWriter
 from engine.schema.codes import FeedState
 from engine.schema.slots import SLOT
 from engine.wiring import notices, recorded
+from engine.wiring.journaling import Journals
 from engine.wiring.notices import Notice
 
 BATCH_BYTES = 4 * 1024 * 1024
@@ -51,6 +52,8 @@ class Intake:
         Most bytes of frames that may wait to be decoded.
     recorder
         Told of everything, or None.
+    journals
+        Given every slot before the rings are, or None.
     """
 
     def __init__(
@@ -63,9 +66,11 @@ class Intake:
         horizon_s: int | None = None,
         backlog_bytes: int = BACKLOG_BYTES,
         recorder: Recorder | None = None,
+        journals: Journals | None = None,
     ) -> None:
-        self._symbols = symbols
+        self.symbols = symbols
         self._writers = writers
+        self._journals = journals
         self._counters = counters
         self._recorder = recorder
         self.decoder = Decoder(symbols, counters, protocol=protocol, horizon_s=horizon_s)
@@ -180,7 +185,7 @@ class Intake:
         first = self._queue[0]
         if not isinstance(first, FrameBatch):
             self._queue.popleft()
-            count = first(self._symbols, self._scratch)
+            count = first(self.symbols, self._scratch)
             self._publish(self._scratch, count)
             return count
         done, count = self.decoder.decode(
@@ -212,11 +217,19 @@ class Intake:
         """Publish each slot on its symbol's ring; CONTROL slots go to every shard."""
         if len(self._writers) == 1:
             if count:
-                self._writers[0].publish(slots, count)
+                self._publish_one(0, slots, count)
             return
         every = slots["kind"][:count] == notices.CONTROL_KIND
-        shard_of = self._symbols.rows["shard"][slots["symbol_id"][:count]]
-        for shard, writer in enumerate(self._writers):
+        shard_of = self.symbols.rows["shard"][slots["symbol_id"][:count]]
+        for shard in range(len(self._writers)):
             mine = slots[:count][(shard_of == shard) | every]
             if len(mine):
-                writer.publish(mine, len(mine))
+                self._publish_one(shard, mine, len(mine))
+
+    def _publish_one(self, shard: int, slots: NDArray[np.void], count: int) -> None:
+        """Publish on one ring what the journal has first: it is the truth."""
+        writer = self._writers[shard]
+        if self._journals is not None:
+            words = writer.stamp(slots, count)
+            self._journals.append(shard, words, count, int(slots["recv_ns"][count - 1]))
+        writer.publish(slots, count)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.clock import DAY_S, ICT_OFFSET_S
-from engine.decode.outcome import INTRODUCED
-from engine.decode.symbols import SymbolTable
+from engine.decode.symbols import INTRODUCED, SymbolTable
 from engine.feed.backfill import Answer
 from engine.feed.reference import Reference, ReferenceRow
 from engine.market.days import day_number

@@ -92,6 +92,7 @@ def as_recorded(config: Config, head: dict[str, Any]) -> Config:
     names = ("shards", "symbols_max", "side_precedence")
     return replace(
         config,
+        journal=replace(config.journal, write="off"),  # it is no trading day of ours
         engine=replace(config.engine, **{name: head[name] for name in names}),
         alerts=AlertsConfig(**head["alerts"]),
         rules=tuple(RuleConfig(**rule) for rule in head["rules"]),
@@ -122,11 +123,11 @@ def replay_local(files: list[Path], config: Config) -> LocalTape:
     )
     starts = 0
 
-    def begun(_about: dict[str, Any]) -> None:
+    def begun(about: dict[str, Any]) -> None:
         nonlocal starts
         starts += 1
         if starts > 1:
-            tape.restart_intake()
+            tape.restart_intake(resumed=about.get("resumed", False))
 
     try:
         for record in records_of(files, begun):
@@ -257,9 +258,11 @@ def main() -> None:
     cell["feed_state"] = FeedState.CONNECTING
     process = ReplayProcess(intake(), writers, counters, clock, parse_speed(args.speed))
 
-    def begun(_about: dict[str, Any]) -> None:
+    def begun(about: dict[str, Any]) -> None:
         process.intake.flush()
-        process.intake = intake()
+        before, process.intake = process.intake, intake()
+        if about.get("resumed", False):
+            process.intake.symbols.take_over(before.symbols)
 
     try:
         for record in records_of(args.files, begun):

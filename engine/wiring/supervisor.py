@@ -1,42 +1,60 @@
 """The supervisor: owns the shared memory, starts everybody, restarts what dies, cleans up.
 
-Order of life: lock the run directory, make every segment, compile the kernels once, start
-children, watch. Order of death: ingest, shards, board, gateways (they tell their clients), then the
-run directory. Children die with it, however it dies; what a killed supervisor leaves behind is
-swept by the next one that gets the lock.
+Order of life: lock the run directory, compile the kernels once, open the trading day, make every
+segment or take them over, start children, watch. At 06:00 ICT a new trading day: ingest, shards,
+board and recorder stop, rings are made anew, and they start again. Gateways stay, and so does the
+table of symbols: they know codes by id, so a code keeps its id for the life of the instance.
+Order of death: ingest, shards, board, recorder, history, gateways (they tell their clients), then
+the run directory. Children die with it, however it dies; what a killed supervisor leaves behind is
+adopted or swept by the next one, see wiring.shared_memory.
 """
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from engine import segment
 from engine.alerts.rulebook import compile_rules
 from engine.clock import Clock, SystemClock
 from engine.config import Config
-from engine.decode.symbols import format_symbols, symbols_bytes
 from engine.errors import ConfigError
 from engine.jit import CACHE_FOLDER
+from engine.journal.days import day_text, journal_day
 from engine.log import Log
 from engine.ring.doorbell import new_doorbell
-from engine.ring.layout import format_ring, ring_bytes
 from engine.rundir import RunDir
-from engine.schema.counters import COUNTER_LAYOUTS
-from engine.wiring import shard_map
 from engine.wiring.board import read_weights
 from engine.wiring.children import Child, ChildSpec
+from engine.wiring.open_day import OpenDay, close_day, open_day, write_again
+from engine.wiring.roles import INGEST, SHARD, Modules, specs
+from engine.wiring.shared_memory import (
+    adopt,
+    can_keep_symbols,
+    check_start,
+    make_counters,
+    make_day,
+    manifest_facts,
+    published_seqs,
+    why_not_adopt,
+)
 from engine.wiring.status import Sources, StatusLine
 
 READY_POLL_S = 0.02
 READY_LIMIT_S = 120
+DAY_POLL_S = 0.25
+DAY_RETRY_S = 1.0
+STOP_LEAST_NS = 500_000_000  # of one child, whatever those before it took of the drain
 
 
 def say_line(text: str) -> None:
     """Print a line for a human at once, even into a pipe."""
     print(text, flush=True)
+
+
+def _is_gateway(spec: ChildSpec) -> bool:
+    return spec.name.startswith("gateway-")
 
 
 class Supervisor:
@@ -52,8 +70,12 @@ class Supervisor:
         What plays the ingest's part; a bench puts its own frame source here, a replay its player.
     ingest_args
         Further arguments of that module.
+    shard_module
+        What plays the shards' part.
     say
         Where lines for a human go.
+    clock
+        Says which trading day it is, among others.
     """
 
     def __init__(
@@ -61,8 +83,9 @@ class Supervisor:
         config: Config,
         *,
         companions: Sequence[ChildSpec] = (),
-        ingest_module: str = "engine.wiring.ingest",
+        ingest_module: str = INGEST,
         ingest_args: Sequence[str] = (),
+        shard_module: str = SHARD,
         say: Callable[[str], None] = say_line,
         clock: Clock | None = None,
     ) -> None:
@@ -74,11 +97,14 @@ class Supervisor:
         self._log = Log("supervisor", self._clock)
         self.run_dir = RunDir.of(config)
         self._companions = companions
-        self._ingest_module = ingest_module
-        self._ingest_args = ingest_args
+        self._modules = Modules(ingest_module, ingest_args, shard_module)
         self._doorbells: list[int] = []
+        self._lock_fd = -1
+        self._opened: OpenDay | None = None
         self.children: list[Child] = []
+        self._keepers: dict[Child, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
+        self._ready = False  # everybody has lived at once
 
     async def run(self) -> None:
         """Live: returns after SIGTERM or SIGINT with nothing left behind.
@@ -88,95 +114,134 @@ class Supervisor:
         ConfigError
             The machine or a child refused; everything has been stopped and removed.
         """
-        lock_fd = self.run_dir.acquire()
+        self._lock_fd = self.run_dir.acquire(self._config.supervisor.drain_ms / 1000)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
-            self._make_segments()
             await self._warm_kernels()
             if not self._stop.is_set():
-                self._start_children()
+                self._open()
+                self._start(self._specs())
                 await self._watch()
         finally:
-            await self._stop_children()
+            await self._stop_children(self.children)
+            for keeper in self._keepers.values():
+                keeper.cancel()
             for fd in self._doorbells:
                 os.close(fd)
-            self.run_dir.release(lock_fd)
+            self._close()
 
     def request_stop(self) -> None:
         """End `run` in order."""
         self._stop.set()
 
-    # ----------------------------------------------------------------------------------------
+    # ------------------------------------------------------------------------- shared memory
 
-    def _make_segments(self) -> None:
-        run, engine = self.run_dir, self._config.engine
+    def _open(self) -> None:
+        """Open the trading day; adopt what a dead run left, or sweep it and make all anew."""
+        run, config, now_ns = self.run_dir, self._config, self._clock.now_ns()
+        left = any(path != run.lock_file for path in run.path.iterdir())
+        opened = open_day(
+            config,
+            run.data_dir(config),
+            now_ns,
+            published=published_seqs(run, journal_day(now_ns)),
+        )
+        self._tell(opened)
+        facts = manifest_facts(config, opened, now_ns)
+        refusal = why_not_adopt(run, facts, opened)
+        if left and not refusal:
+            adopt(run, config)
+            self._log.write("warning", "adopted what a dead run left", path=str(run.path))
+        else:
+            freed_bytes = run.sweep()
+            if left:
+                self._log.write(
+                    "warning", "swept what a dead run left", why=refusal, bytes=freed_bytes
+                )
+            check_start(run, config)
+            make_counters(run, config)
+            make_day(run, config, opened)
+        run.write_config(config)
+        run.write_manifest(facts)
+        self._opened = opened
+        self._doorbells = [new_doorbell() for _ in range(config.engine.shards)]
+
+    async def _next_day(self) -> None:
+        """Return when the trading day of our start, or of the last change, is over."""
+        assert self._opened is not None
+        while True:
+            await asyncio.sleep(DAY_POLL_S)
+            if journal_day(self._clock.now_ns()) > self._opened.day:
+                return
+
+    async def _roll(self) -> None:
+        """Begin a new trading day: everybody who works on one, on new shared memory."""
+        assert self._opened is not None
+        run, config = self.run_dir, self._config
+        await self._end([child for child in self.children if child.spec.daily])
+        if self._stop.is_set():
+            return
+        if self._journal_behind():
+            self._log.write("error", "the journal of the day before lacks what was published last")
+        close_day(self._opened)
         now_ns = self._clock.now_ns()
-        segment.check_room(
-            run.path,
-            engine.shards * ring_bytes(engine.ring_slots) + symbols_bytes(engine.symbols_max),
-        )
-        for shard in range(engine.shards):
-            ring = segment.create(run.ring_file(shard), ring_bytes(engine.ring_slots))
-            format_ring(ring.memory, engine.ring_slots, created_ns=now_ns)
-            self._doorbells.append(new_doorbell())
-        symbols = segment.create(run.symbols_file, symbols_bytes(engine.symbols_max))
-        format_symbols(symbols.memory, engine.symbols_max)
-        for role, count in self._roles():
-            for index in range(count):
-                segment.create(run.counters_file(role, index), COUNTER_LAYOUTS[role].itemsize)
-        run.write_config(self._config)
-        run.write_manifest(
-            {
-                "pid": os.getpid(),
-                "created_ns": now_ns,
-                "shard_map": {
-                    "version": shard_map.VERSION,
-                    "rule": shard_map.RULE,
-                    "shards": engine.shards,
-                },
-            }
-        )
+        self._opened = opened = open_day(config, run.data_dir(config), now_ns)
+        self._tell(opened)
+        # A gateway keeps codes by id: it outlives the day only if the ids do.
+        keep = can_keep_symbols(run, config, opened)
+        if not keep:
+            self._log.write("warning", "ids of symbols are given anew: gateways begin anew too")
+            await self._end([child for child in self.children if _is_gateway(child.spec)])
+        # Gateways may restart meanwhile and read it; a supervisor must not adopt half a day.
+        facts = manifest_facts(config, opened, now_ns)
+        run.write_manifest(facts | {"complete": False})
+        make_day(run, config, opened, keep_symbols=keep)
+        run.write_manifest(facts)
+        self._log.write("info", "a new trading day", day=day_text(opened.day), epoch=opened.epoch)
+        running = {child.spec.name for child in self.children}
+        self._start([spec for spec in self._specs() if spec.name not in running])
 
-    def _roles(self) -> list[tuple[str, int]]:
-        return [
-            ("ingest", 1),
-            ("shard", self._config.engine.shards),
-            ("board", 1),
-            ("gateway", self._config.gateway.count),
-        ]
+    async def _complete_day(self) -> None:
+        """Write what the disk refused when the day was opened, once it takes it; for ever."""
+        while True:
+            await asyncio.sleep(DAY_RETRY_S)
+            if self._opened is None or self._opened.unwritten is None:
+                continue
+            self._opened = write_again(self._opened)
+            if self._opened.unwritten is None:
+                self._log.write(
+                    "warning",
+                    "the day's folder could be written at last: the journal begins now",
+                    path=str(self._opened.folder),
+                )
 
-    def _specs(self) -> list[ChildSpec]:
-        """Gateways, board and shards first, so that the first frame already finds its readers."""
-        python = [sys.executable, "-m"]
-        common = ["--run-dir", str(self.run_dir.path), "--parent", str(os.getpid())]
-        gateways = [
-            ChildSpec(f"gateway-{i}", [*python, "gateway", *common, "--index", str(i)])
-            for i in range(self._config.gateway.count)
-        ]
-        shards = [
-            ChildSpec(
-                f"shard-{i}",
-                [*python, "engine.wiring.shard", *common, "--index", str(i), "--doorbell", str(fd)],
-                [fd],
-            )
-            for i, fd in enumerate(self._doorbells)
-        ]
-        board = ChildSpec("board", [*python, "engine.wiring.board", *common])
-        ingest = ChildSpec(
-            "ingest",
-            [
-                *python,
-                self._ingest_module,
-                *common,
-                "--doorbells",
-                ",".join(map(str, self._doorbells)),
-                *self._ingest_args,
-            ],
-            self._doorbells,
-        )
-        return [*self._companions, *gateways, board, *shards, ingest]
+    def _tell(self, opened: OpenDay) -> None:
+        for message in opened.messages:
+            self._log.write(message.level, message.text)
+
+    def _journal_behind(self) -> bool:
+        """Return whether slots were published that the journal does not have."""
+        return bool(self.run_dir.open_counters("ingest", 0)[0]["journal_failing"])
+
+    def _close(self) -> None:
+        """Leave nothing behind, unless it is not ours, or all there is of what was published."""
+        keep = self._opened is None and self.run_dir.manifest_file.exists()
+        if self._opened is not None and self._opened.folder is not None:
+            keep = self._journal_behind()
+            if keep:
+                self._log.write(
+                    "error",
+                    "the journal lacks what was published last: the shared memory stays, so that "
+                    "the next start has it",
+                    path=str(self.run_dir.path),
+                )
+            else:
+                close_day(self._opened)
+        self.run_dir.release(self._lock_fd, keep=keep)
+
+    # ------------------------------------------------------------------------------ children
 
     async def _warm_kernels(self) -> None:
         """Compile every kernel once, before anybody needs one; a no-op when the cache is warm."""
@@ -200,37 +265,65 @@ class Supervisor:
         elif not self._stop.is_set():
             raise ConfigError("the kernels do not compile on this machine; the reason is above")
 
-    def _start_children(self) -> None:
-        self.children = [
-            Child(spec, self._config.supervisor, self._clock, self._log) for spec in self._specs()
+    def _specs(self) -> list[ChildSpec]:
+        """Return everybody; all inherit the lock, which tells that the memory is in use."""
+        own = specs(self._config, self.run_dir.path, os.getpid(), self._doorbells, self._modules)
+        return [
+            replace(spec, pass_fds=[*spec.pass_fds, self._lock_fd])
+            for spec in (*self._companions, *own)
         ]
 
+    def _start(self, found: Iterable[ChildSpec]) -> None:
+        for spec in found:
+            settings = self._config.supervisor
+            child = Child(
+                spec,
+                settings,
+                self._clock,
+                self._log,
+                self._on_death(spec.name),
+                lambda: not self._ready,
+            )
+            self.children.append(child)
+            self._keepers[child] = asyncio.create_task(child.keep_alive())
+
+    def _on_death(self, name: str) -> Callable[[int], None] | None:
+        """Return what notes how a shard ended, for the worker that comes after it."""
+        role, _, index = name.partition("-")
+        if role != "shard":
+            return None
+        cell = self.run_dir.open_counters(role, int(index), writable=True)[0]
+        return lambda code: cell.__setitem__("last_exit", code)
+
     async def _watch(self) -> None:
-        tasks: list[asyncio.Task[Any]] = [
-            asyncio.create_task(child.keep_alive()) for child in self.children
-        ]
-        tasks += [asyncio.create_task(self._stop.wait()), asyncio.create_task(self._report())]
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            if task not in done:
+        """Keep everybody alive until it is time to stop; pass on what a child cannot survive."""
+        stop = asyncio.create_task(self._stop.wait())
+        report = asyncio.create_task(self._report())
+        next_day = asyncio.create_task(self._next_day())
+        complete = asyncio.create_task(self._complete_day())
+        try:
+            while not self._stop.is_set():
+                done, _ = await asyncio.wait(
+                    [stop, report, next_day, complete, *self._keepers.values()],
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    task.result()
+                if next_day in done and not self._stop.is_set():
+                    await self._roll()
+                    next_day = asyncio.create_task(self._next_day())
+        finally:
+            for task in (stop, report, next_day, complete):
                 task.cancel()
-        for task in done:
-            task.result()
 
     async def _report(self) -> None:
         """Announce the addresses once everybody lives, then print the status line for ever."""
-        run, engine, gateway = self.run_dir, self._config.engine, self._config.gateway
-        sources = Sources(
-            run.open_counters("ingest", 0),
-            [run.open_counters("shard", i) for i in range(engine.shards)],
-            run.open_counters("board", 0),
-            [run.open_counters("gateway", i) for i in range(gateway.count)],
-        )
-        cells = [sources.ingest, *sources.shards, sources.board, *sources.gateways]
+        sources, config = Sources.of(self.run_dir, self._config), self._config
         deadline_ns = self._clock.now_ns() + READY_LIMIT_S * 1_000_000_000
+        serving = [*sources.gateways, *([] if sources.history is None else [sources.history])]
         while not (
-            all(cell[0]["heartbeat_ns"] for cell in cells)
-            and all(cell[0]["port"] for cell in sources.gateways)
+            all(cell[0]["heartbeat_ns"] for _, cell in sources.named())
+            and all(cell[0]["port"] > 0 for cell in serving)  # negative: of the life before
         ):
             if self._clock.now_ns() > deadline_ns:
                 raise ConfigError(
@@ -238,22 +331,38 @@ class Supervisor:
                     "the log lines above say which one is missing"
                 )
             await asyncio.sleep(READY_POLL_S)
+        self._ready = True
         for cell in sources.gateways:
-            self._say(f"vntape: clients connect to ws://{gateway.host}:{int(cell[0]['port'])}/ws")
+            address = f"{config.gateway.host}:{int(cell[0]['port'])}"
+            self._say(f"vntape: clients connect to ws://{address}/ws")
+        if sources.history is not None:
+            address = f"{config.history.host}:{int(sources.history[0]['port'])}"
+            self._say(f"vntape: history at http://{address}/api/history")
         line = StatusLine(sources)
-        while self._config.supervisor.status_ms:
+        while config.supervisor.status_ms:
             troubles = [
                 f"{child.spec.name} restarting ({child.trouble})"
                 for child in self.children
                 if child.trouble
             ]
             self._say(line.render(self._clock.now_ns(), troubles))
-            await asyncio.sleep(self._config.supervisor.status_ms / 1000)
+            await asyncio.sleep(config.supervisor.status_ms / 1000)
         await asyncio.Event().wait()
 
-    async def _stop_children(self) -> None:
-        """Stop ingest, shards, board, gateways and companions, in this order; kill who does not."""
+    async def _stop_children(self, those: Sequence[Child]) -> None:
+        """Stop children, the ones started last first; kill who does not.
+
+        They share the drain. One that is stuck may eat it, but not the moment that each of the
+        others needs after its SIGTERM.
+        """
         deadline_ns = self._clock.now_ns() + self._config.supervisor.drain_ms * 1_000_000
-        for child in reversed(self.children):
+        for child in reversed(those):
             child.stop()
-            await child.wait_gone(deadline_ns)
+            await child.wait_gone(max(deadline_ns, self._clock.now_ns() + STOP_LEAST_NS))
+
+    async def _end(self, those: Sequence[Child]) -> None:
+        """Stop children that will not be started again, or as others."""
+        await self._stop_children(those)
+        for child in those:
+            self.children.remove(child)
+            self._keepers.pop(child).cancel()

@@ -135,7 +135,13 @@ class Tape(Engine):
                 "--set",
                 f"run.dir={folder}",
                 "--set",
+                f"run.data_dir={folder}/data",
+                "--set",
                 "gateway.port=0",
+                "--set",
+                "history.port=0",
+                "--set",
+                "history.record=off",  # two processes that few tests look at
                 *arguments,
             ],
             folder / "vntape-demo",

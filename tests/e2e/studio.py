@@ -314,14 +314,15 @@ class Viewer:
 class Studio:
     """The exchange, an engine that listens to it, and where clients find it."""
 
-    def __init__(self, folder: Path, settings: Sequence[str]) -> None:
+    def __init__(self, folder: Path, settings: Sequence[str], program: str = "engine") -> None:
+        self.folder = folder
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         clock = SystemClock()
         self.simulator = self._call(self._make(clock))
         url = f"http://127.0.0.1:{self.simulator.port}/"
-        argv = ["-m", "engine", "up"]
+        argv = ["-m", program, "up"]
         for setting in (
             f"feed.url={url}",
             f"feed.stream_url={url}",
@@ -332,6 +333,7 @@ class Studio:
             "board.interval_ms=20",
             f"run.dir={folder}",
             f"run.data_dir={folder}/data",
+            "history.record=off",  # two processes that no scenario looks at
             "gateway.port=0",
             "gateway.conflate_ms=10",
             "supervisor.status_ms=100",
@@ -466,10 +468,13 @@ class Studio:
 
 
 @contextmanager
-def studio(*settings: str) -> Iterator[Studio]:
-    """Run a studio and make sure that nothing of it is left afterwards."""
+def studio(*settings: str, program: str = "engine") -> Iterator[Studio]:
+    """Run a studio and make sure that nothing of it is left afterwards.
+
+    `program` is the module that plays ``vntape``.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=SHM, prefix="vt-")))
-        made = Studio(folder, settings)
+        made = Studio(folder, settings, program)
         stack.callback(made.close)
         yield made

@@ -49,7 +49,7 @@ def test_a_client_hears_of_a_killed_shard_and_ends_right() -> None:
     async def scenario(running: Tape) -> tuple[list[str], int, int]:
         ops: list[str] = []
         async with connect(running.url, subprotocols=["vntape.v1.json"], max_size=None) as socket:
-            await socket.send('{"op":"sub","id":1,"topics":["trade.VN30F2107"],"mode":"all"}')
+            await socket.send('{"op":"sub","id":1,"topics":["trade.VN30F2107*"],"mode":"all"}')
             first = await receive(socket, "snap")
             total, count = first["data"]["total_volume_shares"], 1
             await asyncio.to_thread(kill, running, "shard")

@@ -125,6 +125,7 @@ def test_the_life_of_an_engine(project: Project, tmp_path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=SHM, prefix="vt-") as folder:
             keys = (f"feed.url={url}", f"feed.stream_url={url}", f"run.dir={folder}")
             keys += ("run.name=script", "gateway.port=0", "supervisor.status_ms=100")
+            keys += (f"run.data_dir={tmp_path}", "history.record=off")
             arguments = [word for key in keys for word in ("--set", key)]
             check_life(project, arguments)
             assert not list(Path(folder).iterdir()), "left something behind"

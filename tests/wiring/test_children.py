@@ -13,6 +13,7 @@ from engine.clock import SystemClock
 from engine.config import SupervisorConfig
 from engine.errors import ConfigError
 from engine.log import Log
+from engine.wiring import children
 from engine.wiring.children import Child, ChildSpec, describe_exit
 
 WATCHDOG_S = 20
@@ -26,14 +27,23 @@ while True:
 """
 
 
-def child(code: str, **settings: int) -> Child:
+def child(
+    code: str,
+    *,
+    vital: bool = True,
+    on_death: Callable[[int], None] | None = None,
+    may_refuse: Callable[[], bool] = lambda: True,
+    **settings: int,
+) -> Child:
     """Return a child that runs a line of Python."""
     clock = SystemClock()
     return Child(
-        ChildSpec("kid", [sys.executable, "-c", code]),
+        ChildSpec("kid", [sys.executable, "-c", code], vital=vital),
         SupervisorConfig(restart_base_ms=1, restart_cap_ms=2, **settings),
         clock,
         Log("test", clock),
+        on_death,
+        may_refuse,
     )
 
 
@@ -75,11 +85,70 @@ def test_a_refused_configuration_is_not_retried() -> None:
     assert asyncio.run(scenario()).restarts == 0
 
 
+@pytest.mark.parametrize(("vital", "starting"), [(True, True), (True, False), (False, True)])
+def test_who_may_refuse_for_all(vital: bool, starting: bool) -> None:
+    async def scenario() -> None:
+        kid = child("raise SystemExit(78)", vital=vital, may_refuse=lambda: starting)
+        with pytest.raises(ConfigError, match="kid refused to start"):
+            await kid.keep_alive()
+
+    asyncio.run(scenario())
+
+
+def test_a_lesser_child_that_refuses_later_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(children, "LESSER_PAUSE_MS", 3)
+
+    async def scenario() -> None:
+        kid = child("raise SystemExit(78)", vital=False, may_refuse=lambda: False)
+        task = asyncio.create_task(kid.keep_alive())
+        await until(lambda: kid.restarts >= 2 or task.done())
+        await end(kid)
+        await task
+
+    asyncio.run(scenario())
+    told = capsys.readouterr().err
+    assert "kid refused its configuration" in told
+    assert '"restart_in_ms": 3' in told, "the long pause"
+
+
 def test_a_crash_loop_is_given_up_with_the_numbers() -> None:
     async def scenario() -> None:
         kid = child("raise SystemExit(3)", crash_loop_max=3)
         with pytest.raises(ConfigError, match=r"died 4 times .* exit code 3.* is 3"):
             await kid.keep_alive()
+
+    asyncio.run(scenario())
+
+
+def test_how_it_ended_is_told_before_it_is_started_again() -> None:
+    told: list[tuple[int, int]] = []
+
+    async def scenario() -> None:
+        kid = child(SLEEPER, on_death=lambda code: told.append((code, kid.restarts)))
+        task = asyncio.create_task(kid.keep_alive())
+        await until(lambda: kid.pid > 0)
+        os.kill(kid.pid, signal.SIGSEGV)
+        await until(lambda: kid.restarts == 1 and kid.pid > 0)
+        await end(kid)
+        await task
+
+    asyncio.run(scenario())
+    assert told == [(-signal.SIGSEGV, 0)], "an end that was asked for is no death"
+
+
+def test_a_lesser_child_is_never_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "LESSER_PAUSE_MS", 3)
+
+    async def scenario() -> None:
+        kid = child("raise SystemExit(3)", vital=False, crash_loop_max=2)
+        task = asyncio.create_task(kid.keep_alive())
+        await until(lambda: kid.restarts >= 5)
+        assert not task.done()
+        assert kid.trouble == "exit code 3" or kid.pid
+        await end(kid)
+        await task
 
     asyncio.run(scenario())
 

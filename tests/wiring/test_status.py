@@ -1,16 +1,24 @@
 """The status line: what is wrong comes first, in words."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from engine.rundir import RunDir
 from engine.schema.codes import FeedState, Reject
 from engine.schema.counters import (
     BOARD_COUNTERS,
     GATEWAY_COUNTERS,
+    HISTORY_COUNTERS,
     INGEST_COUNTERS,
+    RECORDER_COUNTERS,
     SHARD_COUNTERS,
 )
+from engine.wiring.shared_memory import make_counters
 from engine.wiring.status import Sources, StatusLine, session_text
+from tests.wiring.days import settings
 
 NOW_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -23,8 +31,10 @@ def sources() -> Sources:
         [np.zeros(1, SHARD_COUNTERS)],
         np.zeros(1, BOARD_COUNTERS),
         [np.zeros(1, GATEWAY_COUNTERS)],
+        np.zeros(1, RECORDER_COUNTERS),
+        np.zeros(1, HISTORY_COUNTERS),
     )
-    for cell in (cells.ingest, *cells.shards, cells.board, *cells.gateways):
+    for _, cell in cells.named():
         cell["heartbeat_ns"] = NOW_NS
     cells.ingest["feed_state"] = FeedState.LIVE
     cells.ingest["last_exch_s"] = 1626316200  # 2021-07-15 09:30 ICT
@@ -61,12 +71,56 @@ def test_a_healthy_line_reads_ok_with_rate_and_clients() -> None:
             lambda cells: cells.ingest["rejected"].__setitem__((0, Reject.BAD_NUMBER), 2),
             "PROBLEM: 2 messages rejected",
         ),
+        (
+            lambda cells: cells.shards[0].__setitem__("damaged_slots", 3),
+            "PROBLEM: 3 slots damaged in the journal |",
+        ),
+        (
+            lambda cells: cells.shards[0].__setitem__("quarantined_slots", 4),
+            "PROBLEM: 4 slots in quarantine |",
+        ),
+        (
+            lambda cells: cells.ingest.__setitem__("journal_lost_slots", 5),
+            "PROBLEM: 5 slots not in the journal |",
+        ),
+        (
+            lambda cells: cells.ingest.__setitem__("journal_failing", 1),
+            "PROBLEM: 0 slots not in the journal: its disk refuses |",
+        ),
+        (
+            lambda cells: cells.recorder.__setitem__("failing", 1),
+            "PROBLEM: 0 rows wait: the history's disk refuses |",
+        ),
+        (
+            lambda cells: cells.recorder.__setitem__("lag_slots", 1_000_001),
+            "PROBLEM: 1000001 slots not in the history yet |",
+        ),
+        (lambda cells: cells.recorder.__setitem__("lag_slots", 1_000_000), "OK |"),
+        (
+            lambda cells: cells.history.__setitem__("heartbeat_ns", NOW_NS - 3 * SECOND_NS),
+            "PROBLEM: history silent for 3 s |",
+        ),
     ],
 )
 def test_trouble_comes_first(change, words) -> None:
     cells = sources()
     change(cells)
     assert StatusLine(cells).render(NOW_NS, []).startswith(words)
+
+
+def test_an_instance_without_a_history_has_no_trouble_with_it() -> None:
+    cells = replace(sources(), recorder=None, history=None)
+    assert StatusLine(cells).render(NOW_NS, []).startswith("OK |")
+
+
+def test_counters_are_mapped_for_everybody_there_is(tmp_path: Path) -> None:
+    for record, names in (("off", ["gateway-1"]), ("on", ["gateway-1", "recorder", "history"])):
+        config = settings(tmp_path, "gateway.count=2", f"history.record={record}")
+        run = RunDir(tmp_path / record)
+        run.path.mkdir()
+        make_counters(run, config)
+        found = [name for name, _ in Sources.of(run, config).named()]
+        assert found == ["ingest", "shard-0", "board", "gateway-0", *names]
 
 
 def test_a_closed_feed_is_no_problem_and_no_reason_to_look() -> None:
