@@ -5,6 +5,10 @@ config show  print every key, its value and where the value came from
 verify-day   compare closing statistics with a published table
 replay       play a recording through the engine again
 certificate  print what is proved about a day: what was seen, what was missed
+sql          ask the history with one SELECT
+export       write a part of the history into a CSV or Parquet file
+shm          list what instances keep in shared memory; remove what dead ones left
+capsule      print what is in a crash capsule, and fold it again
 """
 
 import argparse
@@ -92,9 +96,17 @@ def _verify_day_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _replay(args: argparse.Namespace) -> int:
-    from engine.wiring import replay
+    from engine.wiring import replay, replay_journal
 
     config = configuration.load(args.config, overrides=args.overrides)
+    journals = [path for path in args.files if replay_journal.is_journal(path)]
+    if journals and not (args.digest and len(args.files) == 1):
+        raise ConfigError(
+            f"{journals[0]} is a journal: it is replayed alone and with --digest; what clients "
+            "can connect to is played from a recording (feed.record)"
+        )
+    if journals:
+        return replay_journal.run_digest(journals[0])
     if args.digest:
         return replay.run_digest(args.files, config)
     return replay.run_instance(args.files, config, args.speed)
@@ -102,7 +114,11 @@ def _replay(args: argparse.Namespace) -> int:
 
 def _replay_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="PATH", help="recordings, or folders of them"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="recordings, folders of them, or one day's journal",
     )
     parser.add_argument("--speed", default="1", help="times real time, or max (default 1)")
     parser.add_argument(
@@ -118,6 +134,76 @@ def _certificate(args: argparse.Namespace) -> int:
 
     config = configuration.load(args.config, overrides=args.overrides)
     return certificate_cli.run(config, args.date)
+
+
+def _capsule(args: argparse.Namespace) -> int:
+    from engine.wiring import capsule_cli
+
+    return capsule_cli.run(args.file, fold=args.fold, slots_shown=args.slots, folds=args.folds)
+
+
+def _capsule_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a capsule of run.data_dir")
+    parser.add_argument(
+        "--fold",
+        action="store_true",
+        help="fold the group again in a process of its own; exit code 0 if it still kills, else 1",
+    )
+    parser.add_argument(
+        "--slots",
+        type=int,
+        default=20,
+        metavar="N",
+        help="most slots printed of each part (default %(default)s)",
+    )
+    parser.add_argument(
+        "--folds",
+        default="engine.wiring.stages",
+        metavar="MODULE",
+        help="whose make_fold to use, to try a change (default %(default)s)",
+    )
+
+
+def _shm(args: argparse.Namespace) -> int:
+    from engine.wiring import shm
+
+    return shm.run(configuration.load(args.config, overrides=args.overrides), args.shm_word)
+
+
+def _sql_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("text", metavar="QUERY", help="one SELECT, in DuckDB's SQL")
+    parser.add_argument(
+        "--format", choices=("table", "csv", "json"), default="table", help="default %(default)s"
+    )
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=1_000,
+        metavar="N",
+        help="most rows printed, 0: all (default %(default)s)",
+    )
+
+
+def _sql(args: argparse.Namespace) -> int:
+    from engine.wiring import history_cli
+
+    return history_cli.run_sql(configuration.load(args.config, overrides=args.overrides), args)
+
+
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="trades, quotes, bars ...")
+    parser.add_argument("--symbol", metavar="CODES", default="", help="FPT,HPG (default: all)")
+    parser.add_argument("--from", dest="start", metavar="TIME", help="2026-11-20T09:00, UTC+7")
+    parser.add_argument("--to", dest="end", metavar="TIME", help="the first moment beyond")
+    parser.add_argument("--interval", metavar="STEP", help="of bars: 1m, 5m, 15m, 1h or 1d")
+    parser.add_argument("--format", choices=("csv", "parquet"), default="csv", help="default csv")
+    parser.add_argument("--output", type=Path, metavar="FILE", required=True, help="where to")
+
+
+def _export(args: argparse.Namespace) -> int:
+    from engine.wiring import history_cli
+
+    return history_cli.run_export(configuration.load(args.config, overrides=args.overrides), args)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -143,6 +229,26 @@ def build_parser() -> argparse.ArgumentParser:
     certificate.add_argument("--date", metavar="YYYY-MM-DD", help="default: the newest there is")
     _add_config_options(certificate)
     certificate.set_defaults(call=_certificate)
+    sql = words.add_parser("sql", help="ask the history with one SELECT")
+    _sql_options(sql)
+    _add_config_options(sql)
+    sql.set_defaults(call=_sql)
+    export = words.add_parser("export", help="write a part of the history into a file")
+    _export_options(export)
+    _add_config_options(export)
+    export.set_defaults(call=_export)
+    shm = words.add_parser("shm", help="look after shared memory")
+    shm_words = shm.add_subparsers(dest="shm_word", required=True, metavar="WORD")
+    for word, meaning in (
+        ("ls", "every instance: owner, size, trading day, age"),
+        ("gc", "remove what dead instances left; never one that is in use"),
+    ):
+        shm_word = shm_words.add_parser(word, help=meaning)
+        _add_config_options(shm_word)
+        shm_word.set_defaults(call=_shm)
+    capsule = words.add_parser("capsule", help="look at slots that killed workers, fold them again")
+    _capsule_options(capsule)
+    capsule.set_defaults(call=_capsule)
     return parser
 
 
