@@ -14,11 +14,17 @@ from bench.cli import report
 BENCHES = (
     "decode",
     "ring",
+    "journal",
     "stages",
     "live",
     "reconnect",
     "path",
     "restart",
+    "recovery",
+    "resume",
+    "history",
+    "soak",
+    "history",
 )  # in the order of the path
 
 

@@ -7,6 +7,9 @@ the socket to SSI is left out. Nothing may be lost: the client fails the bench u
 arrived once and in order, and every symbol's statistics end on the planned volume. The figure is
 messages divided by the time from the first frame decoded to the last update received.
 
+Journal and recorder run beside it as in production, writing to a real disk. With ten messages a
+frame the bench also runs without the recorder, and without both: what they cost.
+
     python -m bench.bench_path [--small] [--json PATH]
 """
 
@@ -16,6 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +35,17 @@ from engine.wiring.supervisor import Supervisor
 FLOOR_MESSAGES_PER_S = 500_000
 RUNS = {"small": 1, "full": 5}
 READY_LIMIT_S = 120
+WRITERS = ("history.port=0",)
+JOURNAL = ("history.record=off",)
+NOTHING = ("history.record=off", "journal.write=off")
+SHAPES = {  # name -> messages a frame, settings
+    "1_per_frame": (1, WRITERS),
+    "10_per_frame": (10, WRITERS),
+    "10_per_frame_no_history": (10, JOURNAL),
+    "10_per_frame_no_journal": (10, NOTHING),
+}
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+SHAPES_OF = {"small": ["1_per_frame", "10_per_frame"], "full": list(SHAPES)}
 
 
 def cpu_s(pid: int) -> float:
@@ -40,27 +54,32 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 
-def settings(folder: Path, name: str) -> Config:
+def settings(folder: Path, data_dir: Path, name: str, more: Sequence[str]) -> Config:
     """Return the configuration of a bench run: paced, on a free port, silent."""
     return configuration.load(
         environ={},
         overrides=[
             f"run.name={name}",
             f"run.dir={folder}",
+            f"run.data_dir={data_dir}",
             "gateway.port=0",
             "engine.pace=lossless",
             "supervisor.status_ms=0",
+            *more,
         ],
     )
 
 
-async def one_run(size: str, messages_per_frame: int) -> dict[str, Any]:
+async def one_run(size: str, messages_per_frame: int, more: Sequence[str]) -> dict[str, Any]:
     """Start the engine, play the workload once, return what it took."""
     os.environ["BENCH_SIZE"] = size
     os.environ["BENCH_MESSAGES_PER_FRAME"] = str(messages_per_frame)
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="vb-") as folder:
+    with (
+        tempfile.TemporaryDirectory(dir="/dev/shm", prefix="vb-") as folder,
+        tempfile.TemporaryDirectory(prefix="vb-data-") as data_dir,
+    ):
         supervisor = Supervisor(
-            settings(Path(folder), "path"),
+            settings(Path(folder), Path(data_dir), "path", more),
             say=lambda _text: None,
             ingest_module="bench.frame_source",
         )
@@ -98,12 +117,15 @@ async def _measure(supervisor: Supervisor, task: "asyncio.Task[None]", size: str
     assert rejected == 0, f"{rejected} messages of the workload were rejected"
     shard = run_dir.open_counters("shard", 0)[0]
     assert shard["lapped_slots"] == 0, f"{shard['lapped_slots']} slots were lapped"
+    ingest = run_dir.open_counters("ingest", 0)[0]
     seconds = (received["end_ns"] - start_ns) / 1e9
     return {
         "messages": messages,
         "seconds": seconds,
         "messages_per_s": messages / seconds,
         "frame_bytes_per_s": frame_bytes / seconds,
+        "journal_s": int(ingest["journal_ns"]) / 1e9,
+        "journal_bytes": int(ingest["journal_bytes"]),
         "decode_to_ring_s": (played_ns - start_ns) / 1e9,
         "client_frames": received["frames"],
         "client_bytes": received["bytes"],
@@ -121,18 +143,22 @@ def run(size: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        Per frame shape (one message a frame; ten a frame, what a busy SignalR server sends):
-        median messages/s with its spread, and the runs behind it.
+        Per shape (one message a frame; ten a frame, what a busy SignalR server sends; and these
+        without writers): median messages/s with its spread, and the runs behind it.
     """
     result: dict[str, Any] = {"floor_messages_per_s": FLOOR_MESSAGES_PER_S}
-    for messages_per_frame in (1, 10):
-        runs = [uvloop.run(one_run(size, messages_per_frame)) for _ in range(RUNS[size])]
-        rates = [each["messages_per_s"] for each in runs]
-        result[f"{messages_per_frame}_per_frame"] = {
+    shapes = {name: SHAPES[name] for name in SHAPES_OF[size]}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in shapes}
+    for _ in range(RUNS[size]):  # taken in turn, so that a noisy minute is everybody's
+        for name, (messages_per_frame, more) in shapes.items():
+            runs[name].append(uvloop.run(one_run(size, messages_per_frame, more)))
+    for name, some in runs.items():
+        rates = [each["messages_per_s"] for each in some]
+        result[name] = {
             "messages_per_s_median": statistics.median(rates),
             "messages_per_s_min": min(rates),
             "messages_per_s_max": max(rates),
-            "runs": runs,
+            "runs": some,
         }
     return result
 

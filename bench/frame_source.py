@@ -15,12 +15,15 @@ from bench.workload import build
 from engine import segment
 from engine.clock import SystemClock
 from engine.decode.symbols import SymbolTable
+from engine.log import Log
 from engine.process import StopFlag, die_with_parent, run_main
 from engine.ring.writer import RingWriter
 from engine.rundir import RunDir
 from engine.schema.codes import FeedState
 from engine.wiring.intake import SCRATCH_SLOTS, Intake
+from engine.wiring.journaling import open_journals
 from engine.wiring.shard_map import shard_rule
+from engine.wiring.today import Today
 
 POLL_S = 0.002
 FULL_POLL_S = 0.0002
@@ -47,7 +50,12 @@ def main() -> None:
         RingWriter(segment.open_writable(run.ring_file(shard)).memory, int(fd))
         for shard, fd in enumerate(args.doorbells.split(","))
     ]
-    intake = Intake(symbols, writers, counters)
+    log, journals, today = Log("source", clock), None, Today.of(run, config)
+    if today.folder is not None:
+        journals, _ = open_journals(
+            config.journal, today, writers, counters[0], log, clock.now_ns()
+        )
+    intake = Intake(symbols, writers, counters, journals=journals)
     work = build(os.environ["BENCH_SIZE"], int(os.environ["BENCH_MESSAGES_PER_FRAME"]))
     room_slots = min(SCRATCH_SLOTS, writers[0].ring.capacity // 2)
     counters[0]["pid"], counters[0]["feed_state"] = os.getpid(), FeedState.LIVE
@@ -67,6 +75,8 @@ def main() -> None:
     )
     print(f"bench: played {work.message_count} messages", file=sys.stderr, flush=True)
     while not stop():
+        if journals is not None:
+            journals.report()
         counters[0]["heartbeat_ns"] = clock.now_ns()
         time.sleep(0.05)
 

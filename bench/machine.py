@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.schema import SCHEMA_ID
 
-PACKAGES = ("numpy", "numba", "uvloop", "picows", "pyzmq", "orjson")
+PACKAGES = ("numpy", "numba", "uvloop", "picows", "pyzmq", "orjson", "pyarrow", "duckdb")
 
 
 def _cpu_model() -> str:

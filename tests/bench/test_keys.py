@@ -97,6 +97,8 @@ def test_path() -> None:
             "seconds",
             "messages_per_s",
             "frame_bytes_per_s",
+            "journal_s",
+            "journal_bytes",
             "decode_to_ring_s",
             "client_frames",
             "client_bytes",
@@ -106,7 +108,9 @@ def test_path() -> None:
             "shard_publish_s",
             "cpu_s",
         }
-        assert set(run["cpu_s"]) == {"ingest", "shard-0", "board", "gateway-0"}
+        processes = {"ingest", "shard-0", "board", "gateway-0", "recorder", "history"}
+        assert set(run["cpu_s"]) == processes
+        assert run["journal_bytes"] > 0
         assert run["seconds"] >= run["decode_to_ring_s"] > 0
         trades.add((run["messages"], run["trades"]))
     assert len(trades) == 1, "both shapes carry the same day"
