@@ -25,7 +25,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 config: Any = numba.config  # its settings are made at run time: no type checker knows them
 
 CACHE_FOLDERS_KEPT = 16  # a few checkouts times three test lanes
-ROOMS_WITHOUT_KERNELS = ("wiring", "feed", "bus", "board", "history")  # editing these compiles nothing anew
+ROOMS_WITHOUT_KERNELS = (
+    "wiring",
+    "feed",
+    "bus",
+    "board",
+    "history",
+)  # editing these compiles nothing anew
 
 
 def _cache_root() -> Path:
