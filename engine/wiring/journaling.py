@@ -96,6 +96,7 @@ class Journals:
         if self._sync is not None:
             self._sync.stop()
         for writer in self._writers:
+            writer.sync()  # with any setting: `close_day` believes that nothing is missing
             writer.close()
         self.report()
 

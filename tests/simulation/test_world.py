@@ -14,7 +14,7 @@ from tests.simulation.script import TROUBLE, Event, Point, draw
 from tests.simulation.world import TRADES, World, play
 
 NATIVE = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
-SEEDS = {"quick": 12, "ci": 60, "night": 5_000}[PROFILE] if NATIVE else 2
+SEEDS = {"quick": 12, "ci": 24, "night": 5_000}[PROFILE] if NATIVE else 2
 TRADES_HERE = TRADES if NATIVE else 30  # kernels run as plain Python in the other lane
 BITES = tuple(Event(name, args) for name, args in (("frames", (8,)), ("step", (2,))))
 

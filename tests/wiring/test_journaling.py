@@ -113,8 +113,9 @@ def test_counters_tell_of_the_journal(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_is_told_and_the_tape_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "gone"
-    stand = Stand(folder)  # nobody made the folder
+    folder = tmp_path / "day"
+    folder.write_text("a file where the folder should be", encoding="ascii")
+    stand = Stand(folder)
     stand.publish(300)
     assert stand.ring.write_seq == 300
     assert stand.journals is not None
@@ -122,7 +123,7 @@ def test_a_disk_that_refuses_is_told_and_the_tape_goes_on(tmp_path: Path) -> Non
     assert int(stand.counters[0]["journal_failing"]) == 1
     assert int(stand.counters[0]["journal_lost_slots"]) == 300
     assert any("the journal is not written" in line for line in stand.told)
-    folder.mkdir()
+    folder.unlink()
     slots = trades(300, 100)
     words = stand.ring.stamp(slots, 100)
     stand.journals.append(0, words, 100, int(slots["recv_ns"][-1]) + 2_000_000_000)
