@@ -2,7 +2,7 @@
 
     python3 tools/dev.py setup      build .venv from the hashed locks (instant when up to date)
     python3 tools/dev.py check      format, lint, types, contracts, then the tests with the JIT off
-    python3 tools/dev.py test       all three lanes, the first two side by side; --lane
+    python3 tools/dev.py test       all three lanes, most of it side by side; --lane
                                     nojit|bounds|native picks one, and anything else on the
                                     line goes to pytest
     python3 tools/dev.py format     rewrite the sources in the house style
@@ -53,6 +53,9 @@ LANES = {
     "nojit": Lane({"NUMBA_DISABLE_JIT": "1"}, "not (jit or race or e2e or slow)", coverage=True),
     "bounds": Lane({"NUMBA_BOUNDSCHECK": "1"}, "not (race or e2e or slow)"),
     "native": Lane({}, ""),
+    # The native lane in two parts, for a run of everything: what minds no neighbour, and the rest.
+    "native-alone": Lane({}, "race or e2e or slow"),
+    "native-beside": Lane({}, "not (race or e2e or slow)"),
 }
 
 
@@ -246,21 +249,25 @@ def check() -> int:
 
 
 def test(lane: str, pytest_arguments: list[str]) -> int:
-    """Run one lane, or all three; the native one only when the others were well."""
+    """Run one lane, or all three; processes and sockets only when everything else was well."""
     if lane != "all":
         return run_lane(lane, pytest_arguments)
-    return two_lanes("nojit", "bounds", pytest_arguments) or run_lane("native", pytest_arguments)
+    return side_by_side("nojit", ("bounds", "native-beside"), pytest_arguments) or run_lane(
+        "native-alone", pytest_arguments
+    )
 
 
-def two_lanes(beside: str, before: str, pytest_arguments: list[str]) -> int:
-    """Run one lane beside another and show what it said afterwards.
+def side_by_side(beside: str, others: tuple[str, ...], pytest_arguments: list[str]) -> int:
+    """Run one lane beside others, which take turns, and show what it said afterwards.
 
-    Each keeps one core busy and neither has tests that mind a neighbour.
+    Each keeps one core busy and none has tests that mind a neighbour.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as told:
         command = [sys.executable, __file__, "test", "--lane", beside, *pytest_arguments]
         process = subprocess.Popen(command, cwd=ROOT, stdout=told, stderr=subprocess.STDOUT)
-        status = run_lane(before, pytest_arguments)
+        status = 0
+        for name in others:
+            status = status or run_lane(name, pytest_arguments)
         failed = process.wait()
         told.seek(0)
         print(told.read(), flush=True)

@@ -98,6 +98,23 @@ def test_lanes_name_marks_that_exist():
         assert words - {"not", "or"} <= known
 
 
+def test_the_native_lane_s_parts_are_all_of_it():
+    alone, beside = dev.LANES["native-alone"], dev.LANES["native-beside"]
+    assert beside.marks == f"not ({alone.marks})"
+    assert not dev.LANES["native"].marks
+    assert alone.environment == beside.environment == dev.LANES["native"].environment == {}
+
+
+def test_a_run_of_everything_leaves_no_lane_out(monkeypatch):
+    ran = []
+    monkeypatch.setattr(dev, "run_lane", lambda name, _rest: ran.append(name) or 0)
+    monkeypatch.setattr(
+        dev, "side_by_side", lambda beside, others, _rest: ran.extend([beside, *others]) or 0
+    )
+    assert dev.test("all", []) == 0
+    assert ran == ["nojit", "bounds", "native-beside", "native-alone"]
+
+
 def test_every_word_of_the_makefile_is_a_target():
     makefile = (ROOT / "Makefile").read_text()
     phony = makefile.partition(".PHONY:")[2].partition("\n")[0].split()

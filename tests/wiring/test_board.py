@@ -357,7 +357,11 @@ def test_what_came_before_a_stop_is_still_said(rig):
     rig.settle()
     rig.shards.quoted("AAA", 9_000, 10_000)
     rig.shards.turn(rig.clock.now_ns())
-    rig.until(rig.agent._subscriber.pending, "the frame is there", shards=False)
+    # Nobody turns meanwhile: a turn would take the frame, and the close would have nothing to do.
+    end = time.monotonic() + WATCHDOG_S
+    while not rig.agent._subscriber.pending():
+        assert time.monotonic() < end, "waited in vain until the frame is there"
+        time.sleep(0.0005)
     rig.agent.close()
     rig.shards.board.summarise()
     assert rig.agent._board.latest()["market"]["declines"][0] == 1
