@@ -116,7 +116,7 @@ def replay_local(files: list[Path], config: Config) -> LocalTape:
         symbols_max=engine.symbols_max,
         settings=StageSettings.of(recorded),
         rules=recorded.rules,
-        hash_deltas=False,
+        hash_deltas=True,  # as a shard does: the digests are compared
         protocol=head["protocol"],
         horizon_s=head["horizon_s"],
         backlog_bytes=head["backlog_bytes"],

@@ -69,7 +69,7 @@ def live(recorder: Recorder, shards: int) -> LocalTape:
         ring_slots=RING_SLOTS,
         settings=StageSettings(alerts=ALERTS),
         rules=RULES,
-        hash_deltas=False,
+        hash_deltas=True,
         recorder=recorder,
     )
     row = ReferenceRow("HPG", Venue.HOSE, 100, 5_000_000, 4_000_000, 4_500_000, 7, "ST", "Hòa Phát",
@@ -111,7 +111,7 @@ def test_a_replay_ends_on_the_digest_of_the_live_run(tmp_path: Path, shards: int
     assert again.counters["frames"] == tape.counters["frames"] == 3_000
     # and a digest that can differ: one frame less
     other = LocalTape(
-        shards=shards, symbols_max=SYMBOLS_MAX, ring_slots=RING_SLOTS, hash_deltas=False
+        shards=shards, symbols_max=SYMBOLS_MAX, ring_slots=RING_SLOTS, hash_deltas=True
     )
     day = plan(None, None, seed=1, trades_max=SMALL.trades_max)
     for recv_ns, frame in islice(stamped_frames(day), 2_999):
@@ -130,7 +130,7 @@ def test_a_restarted_ingest_s_second_recording_follows_the_first(tmp_path: Path)
         ring_slots=RING_SLOTS,
         settings=StageSettings(alerts=ALERTS),
         rules=RULES,
-        hash_deltas=False,
+        hash_deltas=True,
     )
     for part in range(2):
         recorder = Recorder(tmp_path, f"part-{part}", about(1), 1)
