@@ -22,12 +22,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from numpy.typing import NDArray
 
+from bench import incidents
 from bench.cli import main
 from engine import config as configuration
 from engine.rundir import RunDir
@@ -40,25 +40,18 @@ KILLS = {"small": 1, "full": 5}
 POLL_S = 0.002
 WATCHDOG_S = 60.0
 SETTLE_S = 1.0  # between kills, so that each finds a healthy engine
-ROLES = ("shard", "gateway", "ingest", "simulator")
-MODULES = {
-    "shard": "engine.wiring.shard",
+ROLE_OF = {
+    "engine.wiring.shard": "shard",
     "gateway": "gateway",
-    "ingest": "engine.wiring.ingest",
-    "simulator": "tools.simulator",
+    "engine.wiring.ingest": "ingest",
+    "tools.simulator": "simulator",
 }
+ROLES = tuple(ROLE_OF.values())
 
 
 def children(pid: int) -> dict[str, int]:
-    """Return role -> pid of a supervisor's children."""
-    found: dict[str, int] = {}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
-        try:
-            argv = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
-        except FileNotFoundError:
-            continue
-        found |= {role: int(child) for role in ROLES if argv[1:3] == ["-m", MODULES[role]]}
-    return found
+    """Return role -> pid of a demo's children."""
+    return incidents.children(pid, ROLE_OF)
 
 
 def wait_until(what: str, true: Callable[[], bool]) -> None:

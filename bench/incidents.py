@@ -32,8 +32,8 @@ LAG_SLOTS: Final = 10_000  # a shard this close behind is current: 50 ms at 200 
 LAG_FRAMES: Final = 50  # of the bus, for a gateway
 
 
-def children(pid: int) -> dict[str, int]:
-    """Return role -> pid of a supervisor's children; those of unknown modules are left out."""
+def children(pid: int, role_of: Mapping[str, str] = ROLE_OF) -> dict[str, int]:
+    """Return role -> pid of a supervisor's children; those of other modules are left out."""
     found: dict[str, int] = {}
     try:
         text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
@@ -44,8 +44,8 @@ def children(pid: int) -> dict[str, int]:
             argv = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if len(argv) > 2 and argv[1] == "-m" and argv[2] in ROLE_OF:
-            found[ROLE_OF[argv[2]]] = int(child)
+        if len(argv) > 2 and argv[1] == "-m" and argv[2] in role_of:
+            found[role_of[argv[2]]] = int(child)
     return found
 
 

@@ -17,13 +17,13 @@ import orjson
 from bench.incidents import ROLES, SUPERVISOR, Look, children, look
 from bench.pace import RateFile
 from engine import config as configuration
-from engine.clock import DAY_S, ICT_OFFSET_S, SystemClock
+from engine.clock import SystemClock
+from engine.journal.days import day_start_ns, journal_day
 from engine.rundir import RunDir
 
 POLL_S: Final = 0.002
 WATCHDOG_S: Final = 180.0
 DIGEST_AGAIN_S: Final = 1.2  # a log writes the same event once a second at most
-DAY_BEGINS_S: Final = 6 * 3_600  # trading days of the journal begin at 06:00 ICT
 CLIENT_BUDGET_BYTES: Final = 256 << 20  # to check what a shard tells, not who reads slowly
 TAIL_LINES: Final = 30
 
@@ -42,8 +42,7 @@ def wait_for(what: str, probe: Callable[[], T | None], trouble: Callable[[], str
 
 def day_left_s(now_ns: int) -> int:
     """Return how long the journal's trading day still lasts."""
-    since_s = now_ns // 1_000_000_000 + ICT_OFFSET_S - DAY_BEGINS_S
-    return DAY_S - since_s % DAY_S
+    return (day_start_ns(journal_day(now_ns) + 1) - now_ns) // 1_000_000_000
 
 
 def stay_in_one_day(needed_s: int) -> None:

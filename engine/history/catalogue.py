@@ -16,26 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
+from engine.market.days import day_text, parse_day
 
 COMMITS: Final = "commits"
 SUFFIX: Final = ".json"
 BLOCK_BYTES: Final = 262_144  # a checksum for each: a damage is known to this precision
 TIER_DAY: Final = 9  # of the one commit that holds a whole day
-
-
-def day_text(day: int) -> str:
-    """Return a day since 1970-01-01 as YYYY-MM-DD."""
-    return str(np.datetime64(day, "D"))
-
-
-def day_of(text: str) -> int | None:
-    """Return the day that YYYY-MM-DD names; None when it names none."""
-    try:
-        day = np.datetime64(text, "D")
-    except ValueError:
-        return None
-    return int(day.astype(np.int64)) if str(day) == text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +203,7 @@ class Catalogue:
             names = [path.name for path in (self.root / COMMITS).iterdir()]
         except FileNotFoundError:
             return []
-        return sorted(day for name in names if (day := day_of(name)) is not None)
+        return sorted(day for name in names if (day := parse_day(name)) is not None)
 
     def read(self, days: Collection[int] | None = None) -> Listing:
         """Return what counts now, of some days or of all.

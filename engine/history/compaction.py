@@ -24,10 +24,10 @@ from engine.history.catalogue import (
     File,
     Listing,
     data_folder,
-    day_text,
 )
 from engine.history.segments import COMPRESSION, ROW_GROUP_ROWS, SegmentStore, time_range_us
 from engine.history.tables import BARS, TABLES, Table
+from engine.market.days import day_text
 
 FAN: Final = 32
 

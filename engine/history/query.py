@@ -15,13 +15,14 @@ import duckdb
 import pyarrow as pa
 
 from engine.history import duck
-from engine.history.catalogue import Catalogue, Damage, File, Listing, day_text
+from engine.history.catalogue import Catalogue, Damage, File, Listing
 from engine.history.errors import QueryError
 from engine.history.select import Question, Time, question
 from engine.history.soundness import READ_BYTES_MAX, Soundness
 from engine.history.tables import TABLES, Table, column_names
 from engine.history.tail import Tail
 from engine.history.views import by_settled, make_view, up_to
+from engine.market.days import day_text
 
 ATTEMPTS_MAX: Final = 5  # a merge may take files away while they are being opened
 LIMIT_DEFAULT: Final = 1_000

@@ -6,9 +6,10 @@ from pathlib import Path
 import duckdb
 
 from engine.history import duck
-from engine.history.catalogue import TIER_DAY, Commit, File, Listing, day_text
+from engine.history.catalogue import TIER_DAY, Commit, File, Listing
 from engine.history.tables import BARS, Table, empty
 from engine.history.tail import Tail
+from engine.market.days import day_text
 
 
 def up_to(listing: Listing, tail: Tail) -> Listing | None:

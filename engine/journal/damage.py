@@ -81,9 +81,16 @@ def damaged_slots(file: JournalPath, first_seq: int, rows: NDArray[np.int64]) ->
 
 
 def replace(
-    controls: NDArray[np.void], row: int, seq: int, stamps: Stamps, symbol_id: int, detail: str
+    controls: NDArray[np.void],
+    row: int,
+    seq: int,
+    stamps: Stamps,
+    symbol_id: int,
+    detail: str,
+    *,
+    slots: int = 1,
 ) -> None:
-    """Put a CONTROL slot that tells of a lost one in a row.
+    """Put a CONTROL slot that tells of lost ones in a row.
 
     Parameters
     ----------
@@ -97,6 +104,8 @@ def replace(
         The feed's pseudo symbol, or 0.
     detail
         One line for a human, cut to what the slot has room for.
+    slots
+        How many are lost.
     """
     slot = controls[row : row + 1]
     slot[:] = np.zeros(1, slot.dtype)
@@ -106,7 +115,7 @@ def replace(
     slot["kind"] = SlotKind.CONTROL
     slot["flags"] = SlotFlag.LAST
     slot["op"] = ControlOp.LOST
-    slot["arg0"] = 1
+    slot["arg0"] = slots
     slot["detail"] = detail.encode()
 
 

@@ -9,7 +9,6 @@ A trading day is a calendar date of our receive clock in Vietnam and begins at 0
 night still belongs to the evening before it.
 """
 
-import datetime as dt
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,12 +17,12 @@ from typing import Any, Final
 from engine.clock import DAY_S, ICT_OFFSET_S
 from engine.journal.disk import REAL_DISK, Disk, read_whole, write_whole
 from engine.journal.layout import JournalError
+from engine.market.days import day_text, parse_day
 
 DAY_STARTS_S: Final = 6 * 3_600  # of the calendar date, ICT
 ABOUT_NAME: Final = "about.json"
 NS_PER_S: Final = 1_000_000_000
 _NUMBERS: Final = ("day", "epoch", "shards", "symbols_max")
-_EPOCH: Final = dt.date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +62,6 @@ def journal_day(now_ns: int) -> int:
 def day_start_ns(day: int) -> int:
     """Return when a trading day begins, UTC ns; the one before it ends there."""
     return (day * DAY_S - ICT_OFFSET_S + DAY_STARTS_S) * NS_PER_S
-
-
-def day_text(day: int) -> str:
-    """Return a trading day as YYYY-MM-DD."""
-    return (_EPOCH + dt.timedelta(days=day)).isoformat()
-
-
-def parse_day(text: str) -> int | None:
-    """Return the day that a folder's name says, or None for any other name."""
-    try:
-        date = dt.date.fromisoformat(text)
-    except ValueError:
-        return None
-    return (date - _EPOCH).days if date.isoformat() == text else None
 
 
 def journal_root(data_dir: Path) -> Path:

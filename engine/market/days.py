@@ -17,8 +17,10 @@ __all__ = [
     "calendar_known",
     "date_of",
     "day_number",
+    "day_text",
     "is_trading_day",
     "next_trading_day",
+    "parse_day",
     "previous_trading_day",
 ]
 
@@ -27,6 +29,20 @@ _CLOSED_DAYS: Final[frozenset[int]] = frozenset(
 )
 _KNOWN_YEARS: Final[frozenset[int]] = frozenset(date_of(day).year for day in _CLOSED_DAYS)
 _SATURDAY: Final = 5
+
+
+def day_text(day: int) -> str:
+    """Return a day since 1970-01-01 as YYYY-MM-DD."""
+    return date_of(day).isoformat()
+
+
+def parse_day(text: str) -> int | None:
+    """Return the day that YYYY-MM-DD names, or None for any other text."""
+    try:
+        date = dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day_number(date) if date.isoformat() == text else None
 
 
 def calendar_known(year: int) -> bool:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.history.catalogue import day_text
 from engine.history.tables import BY_NAME, join
 from engine.history.tail import Tail
 from engine.journal.days import About
 from engine.journal.disk import REAL_DISK, Disk
+from engine.market.days import day_text
 from engine.wiring.segment_writer import SegmentWriter
 from engine.wiring.shard_day import ShardDay
 from engine.wiring.upstream import Upstream

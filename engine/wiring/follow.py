@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.journal import quarantine
+from engine.journal.damage import replace
 from engine.journal.disk import REAL_DISK, Disk
 from engine.journal.reader import JournalReader
 from engine.ring.reader import GONE, RingReader
-from engine.schema.codes import ControlOp, SlotFlag, SlotKind
 from engine.schema.slots import CONTROL
 
 if TYPE_CHECKING:
@@ -204,11 +204,7 @@ def tell_loss(
     symbol_id
         Of the feed's pseudo symbol.
     """
-    batch[:1] = np.zeros(1, batch.dtype)
-    slot = batch.view(CONTROL)[0]
-    slot["seq"], slot["symbol_id"] = hole[1] - 1, symbol_id
-    slot["recv_ns"], slot["exch_s"] = stamps
-    slot["kind"], slot["flags"] = SlotKind.CONTROL, SlotFlag.LAST
-    slot["op"], slot["arg0"] = ControlOp.LOST, hole[1] - hole[0]
-    slot["detail"] = f"slots {hole[0]} to {hole[1] - 1} were not written".encode()
+    first, end = hole
+    detail = f"slots {first} to {end - 1} were not written"
+    replace(batch.view(CONTROL), 0, end - 1, stamps, symbol_id, detail, slots=end - first)
     return 1

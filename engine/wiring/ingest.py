@@ -3,7 +3,6 @@
 import argparse
 import os
 import random
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from engine.wiring.intake import Intake
 from engine.wiring.journaling import open_journals
 from engine.wiring.rest_data import FetchBars, FetchReference, RestCounts, RestData
 from engine.wiring.shard_map import shard_rule
-from engine.wiring.today import Today
+from engine.wiring.today import Today, fold_settings
 
 HORIZON_S = 86_400  # a message from further in the future than this is refused, not believed
 GAPS_WAITING_MAX = 100_000  # rows that shards may push while we are busy
@@ -126,9 +125,7 @@ def _recorder(folder: Path, config: Config, clock: Clock, *, resumed: bool) -> R
         "backlog_bytes": config.feed.backlog_bytes,
         "shards": config.engine.shards,
         "symbols_max": config.engine.symbols_max,
-        "side_precedence": config.engine.side_precedence,
-        "alerts": asdict(config.alerts),
-        "rules": [asdict(rule) for rule in config.rules],
+        **fold_settings(config),
         "resumed": resumed,  # symbols that the journal knows are not introduced again
     }
     day, name = f"{moment:%Y-%m-%d}", f"{moment:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"

@@ -30,7 +30,6 @@ from engine.config import Config
 from engine.errors import ConfigError
 from engine.journal.days import (
     About,
-    day_text,
     journal_day,
     journal_root,
     read_about,
@@ -40,6 +39,7 @@ from engine.journal.days import (
 from engine.journal.disk import REAL_DISK, Disk, read_whole, write_whole
 from engine.journal.layout import JournalError
 from engine.journal.survey import Survey, cut_tail, survey
+from engine.market.days import day_text
 from engine.process import boot_id
 from engine.schema import SCHEMA_ID
 from engine.schema.slots import SLOT

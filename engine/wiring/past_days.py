@@ -11,11 +11,12 @@ from typing import NamedTuple
 from engine.errors import ConfigError, SchemaMismatch
 from engine.history.compaction import Compactor
 from engine.history.segments import SegmentStore
-from engine.journal.days import About, day_folder, day_text, list_days, read_about
+from engine.journal.days import About, day_folder, list_days, read_about
 from engine.journal.disk import REAL_DISK, Disk
 from engine.journal.layout import JournalError, journal_files, slots_in
 from engine.journal.survey import Survey, survey
 from engine.log import Log
+from engine.market.days import day_text
 from engine.schema import SCHEMA_ID
 from engine.wiring.day_record import DayRecord, Pace
 from engine.wiring.segment_writer import SegmentWriter

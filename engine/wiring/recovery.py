@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.config import Config
-from engine.journal import days, quarantine
+from engine.journal import quarantine
 from engine.journal.reader import JournalReader
 from engine.log import Log
+from engine.market.days import day_text
 from engine.ring.reader import RingReader
 from engine.rundir import RunDir
 from engine.schema import SCHEMA_ID
@@ -140,7 +141,7 @@ class Execution:
         self._stack = stack
         self._how = describe_exit(suspects.last_exit)
         self._deaths = suspects.deaths
-        self._day = days.day_text(today.day)
+        self._day = day_text(today.day)
         self._now_ns = now_ns
         self._log = log
 

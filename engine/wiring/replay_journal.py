@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.config import AlertsConfig, RuleConfig
 from engine.errors import ConfigError, SchemaMismatch
 from engine.journal.days import About, read_about
 from engine.journal.layout import FILE_SUFFIX
@@ -21,9 +20,8 @@ from engine.schema import SCHEMA_ID
 from engine.schema.slots import SLOT, rows_over
 from engine.shard.digest import combine
 from engine.shard.fold import Fold
-from engine.shard.stage import StageSettings
 from engine.wiring.follow import tell_loss
-from engine.wiring.stages import make_fold
+from engine.wiring.stages import fold_of
 from engine.wiring.worker import BATCH_SLOTS
 
 
@@ -65,14 +63,7 @@ def replay_shard(
     folder: Path, shard: int, about: About, batch_slots: int = BATCH_SLOTS
 ) -> Replayed:
     """Fold a shard's journal of one day."""
-    settings = about.settings
-    fold = make_fold(
-        about.symbols_max,
-        batch_slots,
-        StageSettings(tuple(settings["side_precedence"]), AlertsConfig(**settings["alerts"])),
-        [RuleConfig(**rule) for rule in settings["rules"]],
-        hash_deltas=True,
-    )
+    fold = fold_of(about, batch_slots, hash_deltas=True)
     reader = JournalReader(folder, shard)
     batch = np.zeros(batch_slots, SLOT)
     rows = rows_over(batch, 0)

@@ -17,10 +17,10 @@ import numpy as np
 
 from engine.history.compaction import Compactor
 from engine.history.segments import SegmentStore
-from engine.journal.days import day_text
 from engine.journal.disk import REAL_DISK, Disk
 from engine.journal.layout import journal_files
 from engine.log import Log
+from engine.market.days import day_text
 from engine.wiring.shard_day import Frozen
 
 RETRY_NS = 5_000_000_000

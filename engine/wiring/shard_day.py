@@ -22,7 +22,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.config import AlertsConfig, RuleConfig
 from engine.history.tables import BARS, OF_CHANNEL, TABLES, join, to_arrow
 from engine.journal.days import About
 from engine.journal.disk import REAL_DISK, Disk
@@ -30,31 +29,13 @@ from engine.journal.layout import journal_files, slots_in
 from engine.journal.reader import JournalReader
 from engine.schema import channels
 from engine.schema.slots import SLOT, rows_over
-from engine.shard.fold import Fold, Sections
-from engine.shard.stage import StageSettings
+from engine.shard.fold import Sections
 from engine.wiring.finished_bars import FinishedBars
 from engine.wiring.follow import tell_loss
-from engine.wiring.stages import make_fold
+from engine.wiring.stages import fold_of
 from engine.wiring.waiting_rows import WaitingRows
 
 BATCH_SLOTS = 4_096
-
-
-def fold_of(about: About) -> Fold:
-    """Return a blank fold with the settings a journal was begun with.
-
-    Raises
-    ------
-    ConfigError
-        A setting that cannot be.
-    """
-    settings = about.settings
-    return make_fold(
-        about.symbols_max,
-        BATCH_SLOTS,
-        StageSettings(tuple(settings["side_precedence"]), AlertsConfig(**settings["alerts"])),
-        tuple(RuleConfig(**rule) for rule in settings["rules"]),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +97,7 @@ class ShardDay:
         self.next_seq = 0
         self.last_exch_s = self.last_recv_ns = 0
         self._folder, self._disk = folder, disk
-        self._fold = fold_of(about)
+        self._fold = fold_of(about, BATCH_SLOTS)
         self._reader = JournalReader(folder, shard, disk=disk)
         self._holes_slots = 0
         self._trouble = ""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from engine.clock import Clock, SystemClock
 from engine.config import Config
-from engine.journal.days import day_text
+from engine.market.days import day_text
 from engine.rundir import PREFIX, RunDir, size_bytes
 from engine.schema import SCHEMA_ID
 

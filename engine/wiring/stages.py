@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from engine.alerts import stage as alerts
 from engine.alerts.rulebook import compile_rules
-from engine.config import RuleConfig
+from engine.config import AlertsConfig, RuleConfig
+from engine.journal.days import About
 from engine.shard.fold import Fold
 from engine.shard.stage import Stage, StageSettings
 from engine.shard.stages import STAGES as CORE
@@ -38,4 +39,22 @@ def make_fold(
         hash_deltas=hash_deltas,
         stages=STAGES,
         rules=compile_rules(rules, settings.alerts),
+    )
+
+
+def fold_of(about: About, batch_slots: int, *, hash_deltas: bool = False) -> Fold:
+    """Return a blank fold with the settings a journal was begun with.
+
+    Raises
+    ------
+    ConfigError
+        A setting that cannot be.
+    """
+    settings = about.settings
+    return make_fold(
+        about.symbols_max,
+        batch_slots,
+        StageSettings(tuple(settings["side_precedence"]), AlertsConfig(**settings["alerts"])),
+        tuple(RuleConfig(**rule) for rule in settings["rules"]),
+        hash_deltas=hash_deltas,
     )

@@ -21,8 +21,9 @@ from engine.clock import Clock, SystemClock
 from engine.config import Config
 from engine.errors import ConfigError
 from engine.jit import CACHE_FOLDER
-from engine.journal.days import day_text, journal_day
+from engine.journal.days import journal_day
 from engine.log import Log
+from engine.market.days import day_text
 from engine.ring.doorbell import new_doorbell
 from engine.rundir import RunDir
 from engine.wiring.board import read_weights

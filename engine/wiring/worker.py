@@ -177,7 +177,7 @@ class Worker:
             self._cell["replayed_slots"] = follower.journal_slots
 
     def save_if_due(self, now_ns: int, *, idle: bool) -> int:
-        """Save the state when it is time. Return how long ago slots it spares a restart, or 0."""
+        """Save the state when it is time. Return how many slots it has more than the last, or 0."""
         new_slots = self.follower.next_seq - self._saved_seq
         due = new_slots >= SAVE_SLOTS or (
             idle and new_slots >= SAVE_IDLE_SLOTS and now_ns - self._saved_ns >= SAVE_IDLE_NS

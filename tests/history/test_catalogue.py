@@ -12,12 +12,11 @@ from engine.history.catalogue import (
     Damage,
     File,
     commit_folder,
-    day_of,
-    day_text,
     end_of_chain,
     pack,
     unpack,
 )
+from engine.market.days import day_text, parse_day
 from tests.history.days import DAY
 
 FILE = File("trades", "trades/day=2026-11-20/a.parquet", 3, 99, (1, 2), ("symbol", "seq"), 5, 6)
@@ -26,8 +25,8 @@ COMMIT = Commit("a", DAY, 0, {0: (0, 10), 3: (5, 7)}, (FILE,), ("b", "c"))
 
 def test_days_have_one_name():
     assert day_text(DAY) == "2026-11-20"
-    assert day_of("2026-11-20") == DAY
-    assert [day_of(text) for text in ("2026-11", "spill", "", "2026-13-01")] == [None] * 4
+    assert parse_day("2026-11-20") == DAY
+    assert [parse_day(text) for text in ("2026-11", "spill", "", "2026-13-01")] == [None] * 4
 
 
 def test_a_record_says_what_was_packed():

@@ -11,16 +11,15 @@ from engine.journal.days import (
     About,
     day_folder,
     day_start_ns,
-    day_text,
     journal_day,
     journal_root,
     list_days,
-    parse_day,
     read_about,
     sweep,
     write_about,
 )
 from engine.journal.layout import JournalError
+from engine.market.days import day_text, parse_day
 from tests.journal.faulty import FaultyDisk
 
 ICT = dt.timezone(dt.timedelta(hours=7))

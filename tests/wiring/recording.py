@@ -31,7 +31,8 @@ from engine.wiring.finished_bars import OPEN, PREV
 from engine.wiring.local import LocalTape
 from engine.wiring.recorder import RecorderAgent, history_root
 from engine.wiring.replay_day import stamped_frames
-from engine.wiring.shard_day import BATCH_SLOTS, fold_of
+from engine.wiring.shard_day import BATCH_SLOTS
+from engine.wiring.stages import fold_of
 from engine.wiring.today import Today, fold_settings
 from engine.wiring.upstream import Upstream
 
@@ -253,7 +254,7 @@ def expected(about: About, slots: Sequence[NDArray[np.void]]) -> dict[str, pa.Ta
     """Return what history and tail must hold of slots of all shards: one fold, bars by hand."""
     parts: dict[str, list[pa.Table]] = {table.name: [empty(table)] for table in TABLES}
     for part in slots:
-        fold = fold_of(about)
+        fold = fold_of(about, BATCH_SLOTS)
         assert len(part) <= BATCH_SLOTS, "more than one batch"
         sections = fold.fold(rows_over(part, len(part))) if len(part) else []
         codes = fold.latest["symbol"]["code"].copy()
