@@ -7,6 +7,7 @@ replay       play a recording through the engine again
 certificate  print what is proved about a day: what was seen, what was missed
 sql          ask the history with one SELECT
 export       write a part of the history into a CSV or Parquet file
+token        say who may connect: make, list and remove tokens of clients
 shm          list what instances keep in shared memory; remove what dead ones left
 capsule      print what is in a crash capsule, and fold it again
 """
@@ -170,6 +171,33 @@ def _shm(args: argparse.Namespace) -> int:
     return shm.run(configuration.load(args.config, overrides=args.overrides), args.shm_word)
 
 
+def _token(args: argparse.Namespace) -> int:
+    from engine.wiring import token_cli
+
+    return token_cli.run(configuration.load(args.config, overrides=args.overrides), args)
+
+
+def _token_words(token: argparse.ArgumentParser) -> None:
+    words = token.add_subparsers(dest="action", required=True, metavar="WORD")
+    new = words.add_parser("new", help="add a token to gateway.tokens_file, print its secret once")
+    new.add_argument("name", metavar="NAME", help="whose it is, such as desk-1")
+    new.add_argument(
+        "--scope",
+        action="append",
+        required=True,
+        dest="scopes",
+        metavar="TOPIC",
+        help="what it opens: *, trade.*, trade.VN30* or trade.FPT (repeatable)",
+    )
+    new.add_argument("--expires", metavar="YYYY-MM-DD", help="the last day it is good, UTC+7")
+    words.add_parser("ls", help="names, scopes and last days; no secret is kept to be shown")
+    rm = words.add_parser("rm", help="remove a token: its clients are cut off")
+    rm.add_argument("name", metavar="NAME", help="whose it is")
+    for word in words.choices.values():
+        _add_config_options(word)
+        word.set_defaults(call=_token)
+
+
 def _sql_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", metavar="QUERY", help="one SELECT, in DuckDB's SQL")
     parser.add_argument(
@@ -237,6 +265,7 @@ def build_parser() -> argparse.ArgumentParser:
     _export_options(export)
     _add_config_options(export)
     export.set_defaults(call=_export)
+    _token_words(words.add_parser("token", help="say who may connect to gateways"))
     shm = words.add_parser("shm", help="look after shared memory")
     shm_words = shm.add_subparsers(dest="shm_word", required=True, metavar="WORD")
     for word, meaning in (

@@ -126,8 +126,6 @@ class HistoryConfig:
     segment_ms: int = _key(10_000, "longest time rows wait in memory for their segment")
     segment_rows_max: int = _key(500_000, "rows that wait in memory before a segment is written")
     keep_days: int = _key(0, "days kept; 0 keeps them for ever")
-    host: str = _key("127.0.0.1", "address of the query service; only loopback until tokens exist")
-    port: int = _key(8790, "its port; 0 picks a free one")
     threads: int = _key(1, "threads of one query")
     memory_bytes: int = _key(536_870_912, "memory of one query; what needs more goes to disk")
     rows_max: int = _key(10_000, "most rows of one page of JSON; a cursor leads to the next")
@@ -182,13 +180,40 @@ class GatewayConfig:
     """What clients connect to."""
 
     count: int = _key(1, "gateway processes; number i listens on port + i")
-    host: str = _key("127.0.0.1", "address to bind; only loopback until tokens exist")
+    host: str = _key("127.0.0.1", "address to bind; a public one needs tokens_file")
     port: int = _key(8765, "first port; 0 picks a free one")
+    tokens_file: str = _key(
+        "", "file of `vntape token new`, mode 0600: who may connect; without it anybody here may"
+    )
+    tls_cert_file: str = _key("", "certificate chain (PEM); with tls_key_file clients use wss")
+    tls_key_file: str = _key("", "its private key (PEM), mode 0600")
+    origins: list[str] = _key([], "web pages that may connect besides those of the same host")
+    trusted_proxies: list[str] = _key(
+        [], "addresses or networks of proxies whose X-Forwarded-For is believed"
+    )
+    address_clients_max: int = _key(250, "connections per gateway from one address")
+    address_messages_max: int = _key(1_000, "messages a second from one address")
+    auth_ms: int = _key(5_000, "time to say a token after connecting")
+    silence_ms: int = _key(
+        180_000, "a client that neither says nor takes anything for so long is cut off"
+    )
+    resume_bytes: int = _key(
+        67_108_864, "memory of past updates, for clients that come back; per gateway"
+    )
+    replays_max: int = _key(2, "time travels at once per gateway; each is a process")
     conflate_ms: int = _key(50, "default interval of conflated subscriptions")
     heartbeat_ms: int = _key(1_000, "heartbeat when nothing else was sent")
     client_budget_bytes: int = _key(1_048_576, "unsent bytes a client may have before it lags")
     clients_max: int = _key(1_000, "connections per gateway")
     topics_max: int = _key(4_096, "topics per connection; a wildcard counts once")
+
+
+@dataclass(frozen=True, slots=True)
+class RestConfig:
+    """What answers over HTTP: the state of the market, history, health and metrics."""
+
+    host: str = _key("127.0.0.1", "address to bind; a public one needs gateway.tokens_file")
+    port: int = _key(8790, "its port; 0 picks a free one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +239,7 @@ class Config:
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     board: BoardConfig = field(default_factory=BoardConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
+    rest: RestConfig = field(default_factory=RestConfig)
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
     rules: tuple[RuleConfig, ...] = ()  # names are the operator's, so they are no keys
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -461,7 +487,17 @@ def check(config: Config) -> None:
         history.memory_bytes >= 67_108_864,
         f"history.memory_bytes is {history.memory_bytes}, at least 67108864 is needed",
     )
-    need(0 <= history.port <= 65_535, f"history.port is {history.port}, allowed 0 to 65535")
+    need(
+        gateway.resume_bytes == 0 or gateway.resume_bytes >= 4_194_304,
+        f"gateway.resume_bytes is {gateway.resume_bytes}: 0 remembers nothing, else at least "
+        "4194304 is needed",
+    )
+    rest = config.rest
+    need(0 <= rest.port <= 65_535, f"rest.port is {rest.port}, allowed 0 to 65535")
+    need(
+        bool(gateway.tls_cert_file) == bool(gateway.tls_key_file),
+        "gateway.tls_cert_file and gateway.tls_key_file belong together: set both or none",
+    )
     for key, _ in all_keys():
         section, _, name = key.partition(".")
         value = getattr(getattr(config, section), name)

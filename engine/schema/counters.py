@@ -137,10 +137,25 @@ GATEWAY_COUNTERS = record(
         ("client_bytes", "i8"),
         ("conflated", "i8"),  # deltas a slow client was spared
         ("slow_closed", "i8"),
+        ("skipped", "i8"),  # rows that clients in mode skip were not sent
         ("bad_requests", "i8"),
+        ("resumed", "i8"),  # keys that went on where their client had been
+        ("resume_refused", "i8"),  # keys whose past was not there any more
+        ("resumed_rows", "i8"),
+        ("replays", "i8"),  # time travels begun
+        ("replaying", "i8"),  # and going on
+        ("refused_upgrades", "i8"),  # HTTP requests that got no WebSocket
+        ("broken_frames", "i8"),  # connections that broke the WebSocket protocol
+        ("unauthorized", "i8"),  # no token in time, or a wrong one
+        ("forbidden", "i8"),  # topics outside the token's scopes
+        ("connection_limited", "i8"),
+        ("too_large", "i8"),
+        ("rate_limited", "i8"),  # messages refused, and connections closed for them
+        ("idle_closed", "i8"),  # neither said nor took anything
+        ("backlog_bytes", "i8"),  # memory of past updates in use
         ("done_bus_frame", "i8", (SOURCE_MAX,)),  # last bus frame of each source, fanned out
     ],
-    size_bytes=8 * (15 + SOURCE_MAX),
+    size_bytes=8 * (30 + SOURCE_MAX),
 )
 
 RECORDER_COUNTERS = record(
@@ -165,8 +180,8 @@ RECORDER_COUNTERS = record(
     size_bytes=8 * (14 + SHARD_MAX),
 )
 
-HISTORY_COUNTERS = record(
-    "history_counters",
+REST_COUNTERS = record(
+    "rest_counters",
     [
         ("pid", "i8"),
         ("started_ns", "i8"),
@@ -174,12 +189,18 @@ HISTORY_COUNTERS = record(
         ("port", "i8"),
         ("requests", "i8"),
         ("refused", "i8"),  # requests that named something impossible
+        ("unauthorized", "i8"),  # no token, a wrong one, or one whose scopes do not reach
+        ("not_modified", "i8"),  # answered with 304: the client has it already
         ("failed", "i8"),
-        ("rows", "i8"),
-        ("query_ns", "i8"),
+        ("rows", "i8"),  # of the history
+        ("query_ns", "i8"),  # time spent asking the history
         ("tail_missing", "i8"),  # queries answered without the recorder's last seconds
+        ("bus_frames", "i8"),
+        ("bus_rows", "i8"),
+        ("bus_gaps", "i8"),  # bus frames lost on the way here, each answered by a snapshot
+        ("bus_rejected", "i8"),  # frames of another schema or of no known shape
     ],
-    size_bytes=8 * 10,
+    size_bytes=8 * 16,
 )
 
 COUNTER_LAYOUTS = {
@@ -188,5 +209,5 @@ COUNTER_LAYOUTS = {
     "board": BOARD_COUNTERS,
     "gateway": GATEWAY_COUNTERS,
     "recorder": RECORDER_COUNTERS,
-    "history": HISTORY_COUNTERS,
+    "rest": REST_COUNTERS,
 }

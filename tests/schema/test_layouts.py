@@ -68,9 +68,9 @@ LAYOUTS = [
     ("ingest_counters", counters.INGEST_COUNTERS, (37 + REJECTS) * 8),
     ("shard_counters", counters.SHARD_COUNTERS, 38 * 8),
     ("board_counters", counters.BOARD_COUNTERS, 12 * 8),
-    ("gateway_counters", counters.GATEWAY_COUNTERS, (15 + 17) * 8),
+    ("gateway_counters", counters.GATEWAY_COUNTERS, (30 + 17) * 8),
     ("recorder_counters", counters.RECORDER_COUNTERS, (14 + 16) * 8),
-    ("history_counters", counters.HISTORY_COUNTERS, 10 * 8),
+    ("rest_counters", counters.REST_COUNTERS, 16 * 8),
     ("journal_header", journal.JOURNAL_HEADER, 6 * 8 + 4 + 2 + 10),
     ("journal_record", journal.JOURNAL_RECORD, 192 + 8),
 ]
