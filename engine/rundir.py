@@ -6,6 +6,7 @@
         config.json    the resolved configuration, without secrets
         ring-N symbols counters-<role>-N       shared memory
         delta-N.ipc snapshot-N.ipc             ZeroMQ endpoints of shard N
+        deltas-N.0 deltas-N.1 ...              what shard N published last, for gateways that start
         gaps.ipc                               where shards tell ingest of gaps, for REST to explain
         tail.ipc                               where the recorder answers what is in no segment yet
         state-N                                saved state of shard N, a restart begins from it
@@ -93,6 +94,10 @@ class RunDir:
     def snapshot_endpoint(self, shard: int) -> str:
         """Return where a shard answers snapshot requests."""
         return f"ipc://{self.path}/snapshot-{shard}.ipc"
+
+    def delta_log(self, source: int) -> Path:
+        """Return how the files begin in which a source keeps what it published last."""
+        return self.path / f"deltas-{source}"
 
     @property
     def gaps_endpoint(self) -> str:

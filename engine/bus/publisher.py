@@ -12,6 +12,7 @@ import zmq
 from numpy.typing import NDArray
 
 from engine.bus import wire
+from engine.bus.delta_log import DeltaLogWriter
 from engine.bus.wire import FRAME_BYTES_MAX, HEADER_BYTES, SECTION_BYTES
 from engine.errors import ConfigError
 from engine.schema.bus import BUS_SECTION, SNAPSHOT_REQUEST, BusKind
@@ -90,6 +91,8 @@ class Publisher:
         Changes whenever the sequences of this shard could not be continued.
     high_water_frames
         Frames kept per gateway before its share is dropped.
+    log
+        Keeps what is published for gateways that start later; closed with the publisher.
 
     Attributes
     ----------
@@ -108,6 +111,7 @@ class Publisher:
         epoch: int,
         *,
         high_water_frames: int = HIGH_WATER_FRAMES,
+        log: DeltaLogWriter | None = None,
     ) -> None:
         self.shard = shard
         self.epoch = epoch
@@ -117,6 +121,7 @@ class Publisher:
         self.sent_bytes = 0
         self.snapshots = 0
         self._last_sent_ns = 0
+        self._log = log
         self._deltas = context.socket(zmq.PUB)
         self._deltas.setsockopt(zmq.SNDHWM, high_water_frames)
         self._requests = context.socket(zmq.ROUTER)
@@ -207,9 +212,12 @@ class Publisher:
             publish_ns=now_ns,
             section_count=frame.section_count,
         )
+        message = memoryview(frame.buffer)[: frame.used]
+        if self._log is not None and frame.section_count:
+            self._log.append(message)  # first: whoever hears of a row finds those before it there
         # PUB never blocks: at the high-water mark it drops for that gateway only. The copy is
         # ours to make, because the buffer is filled again at once.
-        self._deltas.send(memoryview(frame.buffer)[: frame.used], zmq.NOBLOCK, copy=True)
+        self._deltas.send(message, zmq.NOBLOCK, copy=True)
         self._last_sent_ns = now_ns
         if frame.section_count:
             self.frames += 1
@@ -268,6 +276,8 @@ class Publisher:
         self._requests.send_multipart([identity, message], zmq.NOBLOCK)
 
     def close(self) -> None:
-        """Close both sockets; unsent frames are dropped."""
+        """Close both sockets and the log; unsent frames are dropped."""
         self._deltas.close()
         self._requests.close()
+        if self._log is not None:
+            self._log.close()

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from engine.agent import choose_idle, run
 from engine.board.board import Board
 from engine.board.weights import Weights, parse_weights
+from engine.bus.delta_log import open_log
 from engine.bus.publisher import Publisher
 from engine.bus.subscriber import Subscriber
 from engine.bus.wire import BusFrame
@@ -203,6 +204,7 @@ def build(
         run_dir.snapshot_endpoint(shards),
         shard=shards,
         epoch=clock.now_ns(),
+        log=open_log(run_dir, config, shards, log),
     )
 
     def report(text: str) -> None:

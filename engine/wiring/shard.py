@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from engine import segment
 from engine.agent import choose_idle, run
+from engine.bus.delta_log import open_log
 from engine.bus.publisher import Publisher
 from engine.clock import Clock, SystemClock
 from engine.config import Config
@@ -257,6 +258,7 @@ def build(
         run_dir.snapshot_endpoint(shard),
         shard=shard,
         epoch=int(segment.record_view(memory, RING_HEADER)[0]["created_ns"]),
+        log=open_log(run_dir, config, shard, log),
     )
     if counters[0]["bus_frames"]:
         publisher.frame_seq = int(counters[0]["bus_frames"]) + RESTART_JUMP

@@ -20,9 +20,9 @@ from engine.schema import SCHEMA_ID
 from engine.schema.codes import Venue
 from engine.schema.counters import COUNTER_LAYOUTS
 from engine.schema.segments import RING_HEADER
+from engine.status import counted_roles
 from engine.wiring import shard_map
 from engine.wiring.open_day import OpenDay
-from engine.wiring.roles import counted_roles
 from engine.wiring.today import fold_settings, settings_hash
 
 # What must be the same in two manifests, and what is said when it is not.
@@ -155,10 +155,11 @@ def make_counters(run: RunDir, config: Config) -> None:
 
 
 def check_start(run: RunDir, config: Config) -> None:
-    """Refuse a start without room for all segments and for what shards will save beside them.
+    """Refuse a start without room for all segments and for what is written beside them later.
 
-    Saved states come later and grow with the symbols seen: `STATE_BYTES` per shard are counted,
-    nothing is reserved. Not asked at 06:00: a tape that runs is not ended for a saved state.
+    Saved states grow with the symbols seen, logs of deltas with what is published: `STATE_BYTES`
+    per shard and `gateway.resume_bytes` are counted, nothing is reserved. Not asked at 06:00: a
+    tape that runs is not ended for a saved state.
 
     Raises
     ------
@@ -166,12 +167,13 @@ def check_start(run: RunDir, config: Config) -> None:
         There is no room.
     """
     states_bytes = config.engine.shards * STATE_BYTES
+    past_bytes = config.gateway.resume_bytes
     try:
-        segment.check_room(run.path, _day_bytes(config) + states_bytes)
+        segment.check_room(run.path, _day_bytes(config) + states_bytes + past_bytes)
     except ConfigError as error:
         raise ConfigError(
             f"{error}; {states_bytes} of these bytes are for the saved states of "
-            f"{config.engine.shards} shards"
+            f"{config.engine.shards} shards, {past_bytes} for gateway.resume_bytes"
         ) from None
 
 
@@ -205,7 +207,7 @@ def make_day(run: RunDir, config: Config, opened: OpenDay, *, keep_symbols: bool
     """
     engine = config.engine
     old = [] if keep_symbols else [run.symbols_file]
-    for pattern in ("ring-*", "state-*", "crash-*"):
+    for pattern in ("ring-*", "state-*", "crash-*", "deltas-*"):
         old += run.path.glob(pattern)
     for path in old:
         path.unlink(missing_ok=True)

@@ -17,12 +17,12 @@ STEP_NS = 1_000_000
 class Bus:
     """One publisher and one subscriber with a clock of its own."""
 
-    def __init__(self, folder: Path, epoch=1, **options):
+    def __init__(self, folder: Path, epoch=1, log=None, **options):
         self.context = zmq.Context()
         self.endpoints = (f"ipc://{folder}/d.ipc", f"ipc://{folder}/s.ipc")
         self.now_ns = 10**15
         self.latest = {c.name: np.zeros(16, c.dtype) for c in CHANNELS}
-        self.publisher = Publisher(self.context, *self.endpoints, 0, epoch, **options)
+        self.publisher = Publisher(self.context, *self.endpoints, 0, epoch, log=log, **options)
         self.reports = []
         self.subscriber = Subscriber(
             self.context, [self.endpoints], report=self.reports.append, **options
