@@ -14,6 +14,7 @@ certificate   the parts of all shards merged, and the verdict; certificate_cli p
 local         the same parts in one process, with a manual clock
 supervisor    process: owns shared memory, starts and restarts everybody (`children`)
 status        its status line
+time_travel   process: a client's journey through today's journals, up to live (travel, shard_past)
 shard_map     which shard a symbol lives on
 warm          compiles every kernel
 verify_day    compares closing statistics with a published table (`published`, `replay_day`)
