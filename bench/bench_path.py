@@ -35,7 +35,7 @@ from engine.wiring.supervisor import Supervisor
 FLOOR_MESSAGES_PER_S = 500_000
 RUNS = {"small": 1, "full": 5}
 READY_LIMIT_S = 120
-WRITERS = ("history.port=0",)
+WRITERS = ("rest.port=0",)
 JOURNAL = ("history.record=off",)
 NOTHING = ("history.record=off", "journal.write=off")
 SHAPES = {  # name -> messages a frame, settings

@@ -1,9 +1,9 @@
 """Nothing is lost: kill -9 of everybody in turn under load, and the tape ends as if nothing was.
 
-A whole instance (journal, ring, shard, board, recorder, gateway, history) plays a steady tape while
+A whole instance (journal, ring, shard, board, recorder, gateway, rest) plays a steady tape while
 a client follows every topic. In every round, in random order and at random moments:
 
-    kill -9     of ingest, shard, board, gateway, recorder, history, and of the supervisor, which
+    kill -9     of ingest, shard, board, gateway, recorder, rest, and of the supervisor, which
                 takes its children along and is started again
     stop        SIGSTOP of one of them for 5 s
     all         kill -9 of everybody at once, then a new start
@@ -63,7 +63,7 @@ QUIET_S: Final = (0.5, 2.0)  # how long the tape plays before the next incident
 PLAY_LIMIT_S: Final = 30.0  # who is still late then catches up with the tape held
 ROUND_LIMIT_S: Final = 600  # a round does not begin if the trading day ends so soon
 ROWS_LIMIT_S: Final = 20.0  # a conflated row comes within one interval
-BESIDE: Final = frozenset({"recorder", "history"})  # no client waits for them
+BESIDE: Final = frozenset({"recorder", "rest"})  # no client waits for them
 
 
 class Incident(NamedTuple):

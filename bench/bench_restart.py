@@ -81,7 +81,7 @@ class Engine:
     def __init__(self, folder: str) -> None:
         argv = ["-m", "tools.demo", "--speed", "20", "--trades-max", "50000", "--start", "13:30"]
         argv += ["--set", f"run.dir={folder}", "--set", f"run.data_dir={folder}/data"]
-        argv += ["--set", "gateway.port=0", "--set", "history.port=0"]
+        argv += ["--set", "gateway.port=0", "--set", "rest.port=0"]
         self.process = subprocess.Popen(
             [sys.executable, *argv], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

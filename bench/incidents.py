@@ -23,7 +23,7 @@ ROLE_OF: Final = {
     "engine.wiring.board": "board",
     "gateway": "gateway",
     "engine.wiring.recorder": "recorder",
-    "gateway.history": "history",
+    "gateway.rest": "rest",
 }
 ROLES: Final = tuple(ROLE_OF.values())
 SUPERVISOR: Final = "supervisor"

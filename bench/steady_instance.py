@@ -85,7 +85,7 @@ class Instance:
             f"run.data_dir={folder / 'data'}",
             f"gateway.port={self.port}",
             f"gateway.client_budget_bytes={CLIENT_BUDGET_BYTES}",
-            "history.port=0",
+            "rest.port=0",
             "supervisor.status_ms=0",
             *overrides,
         ]

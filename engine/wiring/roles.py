@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import Config
+from engine.status import has_history
 from engine.wiring.children import ChildSpec
 
 INGEST = "engine.wiring.ingest"
@@ -21,28 +22,13 @@ class Modules:
     shard: str
 
 
-def has_history(config: Config) -> bool:
-    """Return whether there are a recorder and a history service."""
-    return config.journal.write == "on" and config.history.record == "on"
-
-
-def counted_roles(config: Config) -> list[tuple[str, int]]:
-    """Return every role that keeps counters, and how many processes play it."""
-    lone = ["ingest", "board", *(("recorder", "history") if has_history(config) else ())]
-    return [
-        ("shard", config.engine.shards),
-        ("gateway", config.gateway.count),
-        *((role, 1) for role in lone),
-    ]
-
-
 def specs(
     config: Config, run_path: Path, parent: int, doorbells: Sequence[int], modules: Modules
 ) -> list[ChildSpec]:
     """Return how to start everybody, readers first: the first frame already finds them.
 
     Stopped in the reverse order, nobody waits for one that has gone: ingest, shards, board,
-    recorder, history, gateways.
+    recorder, rest, gateways.
 
     Parameters
     ----------
@@ -66,11 +52,11 @@ def specs(
         ChildSpec(f"gateway-{i}", python("gateway", "--index", str(i)))
         for i in range(config.gateway.count)
     ]
+    found.append(ChildSpec("rest", python("gateway.rest"), vital=False))
     if has_history(config):
-        found += [
-            ChildSpec("history", python("gateway.history"), vital=False),
-            ChildSpec("recorder", python("engine.wiring.recorder"), vital=False, daily=True),
-        ]
+        found.append(
+            ChildSpec("recorder", python("engine.wiring.recorder"), vital=False, daily=True)
+        )
     found.append(ChildSpec("board", python("engine.wiring.board"), daily=True))
     found += [
         ChildSpec(

@@ -2,11 +2,11 @@
 
 Order of life: lock the run directory, compile the kernels once, open the trading day, make every
 segment or take them over, start children, watch. At 06:00 ICT a new trading day: ingest, shards,
-board and recorder stop, rings are made anew, and they start again. Gateways stay, and so does the
-table of symbols: they know codes by id, so a code keeps its id for the life of the instance.
-Order of death: ingest, shards, board, recorder, history, gateways (they tell their clients), then
-the run directory. Children die with it, however it dies; what a killed supervisor leaves behind is
-adopted or swept by the next one, see wiring.shared_memory.
+board and recorder stop, rings are made anew, and they start again. Gateways and REST stay, and so
+does the table of symbols: they know codes by id, so a code keeps its id for the life of the
+instance. Order of death: ingest, shards, board, recorder, REST, gateways (they tell their clients),
+then the run directory. Children die with it, however it dies; what a killed supervisor leaves
+behind is adopted or swept by the next one, see wiring.shared_memory.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from engine.log import Log
 from engine.market.days import day_text
 from engine.ring.doorbell import new_doorbell
 from engine.rundir import RunDir
+from engine.status import Sources, has_history
 from engine.wiring.board import read_weights
 from engine.wiring.children import Child, ChildSpec
 from engine.wiring.open_day import OpenDay, close_day, open_day, write_again
@@ -40,7 +41,7 @@ from engine.wiring.shared_memory import (
     published_seqs,
     why_not_adopt,
 )
-from engine.wiring.status import Sources, StatusLine
+from engine.wiring.status import StatusLine
 
 READY_POLL_S = 0.02
 READY_LIMIT_S = 120
@@ -54,8 +55,9 @@ def say_line(text: str) -> None:
     print(text, flush=True)
 
 
-def _is_gateway(spec: ChildSpec) -> bool:
-    return spec.name.startswith("gateway-")
+def _knows_ids(spec: ChildSpec) -> bool:
+    """Return whether a child outlives the day and knows symbols by their ids."""
+    return spec.name == "rest" or spec.name.startswith("gateway-")
 
 
 class Supervisor:
@@ -193,8 +195,10 @@ class Supervisor:
         # A gateway keeps codes by id: it outlives the day only if the ids do.
         keep = can_keep_symbols(run, config, opened)
         if not keep:
-            self._log.write("warning", "ids of symbols are given anew: gateways begin anew too")
-            await self._end([child for child in self.children if _is_gateway(child.spec)])
+            self._log.write(
+                "warning", "ids of symbols are given anew: gateways and REST too begin anew"
+            )
+            await self._end([child for child in self.children if _knows_ids(child.spec)])
         # Gateways may restart meanwhile and read it; a supervisor must not adopt half a day.
         facts = manifest_facts(config, opened, now_ns)
         run.write_manifest(facts | {"complete": False})
@@ -321,7 +325,7 @@ class Supervisor:
         """Announce the addresses once everybody lives, then print the status line for ever."""
         sources, config = Sources.of(self.run_dir, self._config), self._config
         deadline_ns = self._clock.now_ns() + READY_LIMIT_S * 1_000_000_000
-        serving = [*sources.gateways, *([] if sources.history is None else [sources.history])]
+        serving = [*sources.gateways, sources.rest]
         while not (
             all(cell[0]["heartbeat_ns"] for _, cell in sources.named())
             and all(cell[0]["port"] > 0 for cell in serving)  # negative: of the life before
@@ -333,12 +337,14 @@ class Supervisor:
                 )
             await asyncio.sleep(READY_POLL_S)
         self._ready = True
+        tls = "s" if config.gateway.tls_cert_file else ""
         for cell in sources.gateways:
             address = f"{config.gateway.host}:{int(cell[0]['port'])}"
-            self._say(f"vntape: clients connect to ws://{address}/ws")
-        if sources.history is not None:
-            address = f"{config.history.host}:{int(sources.history[0]['port'])}"
-            self._say(f"vntape: history at http://{address}/api/history")
+            self._say(f"vntape: clients connect to ws{tls}://{address}/ws")
+        address = f"{config.rest.host}:{int(sources.rest[0]['port'])}"
+        self._say(f"vntape: REST at http{tls}://{address}/openapi.json")
+        if has_history(config):
+            self._say(f"vntape: history at http{tls}://{address}/api/history")
         line = StatusLine(sources)
         while config.supervisor.status_ms:
             troubles = [

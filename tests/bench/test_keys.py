@@ -108,7 +108,7 @@ def test_path() -> None:
             "shard_publish_s",
             "cpu_s",
         }
-        processes = {"ingest", "shard-0", "board", "gateway-0", "recorder", "history"}
+        processes = {"ingest", "shard-0", "board", "gateway-0", "recorder", "rest"}
         assert set(run["cpu_s"]) == processes
         assert run["journal_bytes"] > 0
         assert run["seconds"] >= run["decode_to_ring_s"] > 0

@@ -139,7 +139,7 @@ class Tape(Engine):
                 "--set",
                 "gateway.port=0",
                 "--set",
-                "history.port=0",
+                "rest.port=0",
                 "--set",
                 "history.record=off",  # two processes that few tests look at
                 *arguments,

@@ -44,7 +44,7 @@ def test_rows_are_there_once_whoever_dies():
             url = running.line(r"history at (http://\S+)")[1]
             run_dir = RunDir(running.run_dir)
             wait_for("rows", lambda: asked(url, limit="1")["rows"])
-            for role in ("recorder", "history"):
+            for role in ("recorder", "rest"):
                 cell = run_dir.open_counters(role, 0)[0]
                 pid, before = (
                     int(cell["pid"]),

@@ -67,7 +67,8 @@ def test_a_new_trading_day_begins_on_new_memory_and_gateways_stay(folder: Path) 
         supervisor = IdleInstance(config, clock)
         task = asyncio.create_task(supervisor.run())
         await until(lambda: starts(run, "ingest-0") and starts(run, "shard-0"))
-        await until(lambda: run.open_counters("gateway", 0)[0]["port"])
+        for role in ("gateway", "rest"):  # all are ready: the limit for that is of this clock too
+            await until(lambda role=role: run.open_counters(role, 0)[0]["port"])
         pids = {child.spec.name: child.pid for child in supervisor.children}
         shard = run.open_counters("shard", 0, writable=True)[0]
         shard["matches"], shard["settled_seq"] = 5, 6
@@ -82,7 +83,7 @@ def test_a_new_trading_day_begins_on_new_memory_and_gateways_stay(folder: Path) 
             (second, next_epoch),
         ]
         after = {child.spec.name: child.pid for child in supervisor.children}
-        assert list(after) == ["gateway-0", "board", "shard-0", "ingest"]
+        assert list(after) == ["gateway-0", "rest", "board", "shard-0", "ingest"]
         assert {name for name in pids if pids[name] != after[name]} == {
             "ingest",
             "shard-0",
@@ -218,7 +219,7 @@ def serving(folder: Path, *overrides: str) -> Instance:
 def test_a_killed_supervisor_s_memory_is_adopted_by_the_next(begin) -> None:
     first = begin()
     pids = first.pids()
-    assert len(pids) == 4
+    assert len(pids) == 5
     shard = first.run.open_counters("shard", 0, writable=True)[0]
     shard["settled_seq"] = 4
     epoch = first.run.manifest()["epoch"]

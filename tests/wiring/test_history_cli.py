@@ -16,7 +16,7 @@ from engine.process import EX_CONFIG
 from engine.rundir import RunDir
 from engine.schema.channels import TRADE
 from engine.wiring import history_cli
-from tests.gateway.history_tape import (
+from tests.gateway.rest.history_tape import (
     CODES,
     DAY,
     NINE_S,

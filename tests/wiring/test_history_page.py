@@ -7,9 +7,9 @@ import pytest
 from engine.__main__ import build_parser
 from engine.history.query import History
 from engine.history.tables import TABLES
-from gateway import history_service
-from gateway.history_request import FIELDS, FILE_ROWS_MAX, FORMATS
-from tests.gateway.history_tape import write_history
+from gateway.rest import history as history_service
+from gateway.rest.history_request import FIELDS, FILE_ROWS_MAX, FORMATS
+from tests.gateway.rest.history_tape import write_history
 from tests.house.sources import ROOT
 
 PAGE = (ROOT / "docs" / "history.md").read_text(encoding="utf-8")

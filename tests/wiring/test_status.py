@@ -11,13 +11,14 @@ from engine.schema.codes import FeedState, Reject
 from engine.schema.counters import (
     BOARD_COUNTERS,
     GATEWAY_COUNTERS,
-    HISTORY_COUNTERS,
     INGEST_COUNTERS,
     RECORDER_COUNTERS,
+    REST_COUNTERS,
     SHARD_COUNTERS,
 )
+from engine.status import Sources, session_text
 from engine.wiring.shared_memory import make_counters
-from engine.wiring.status import Sources, StatusLine, session_text
+from engine.wiring.status import StatusLine
 from tests.wiring.days import settings
 
 NOW_NS = 1_700_000_000_000_000_000
@@ -31,8 +32,8 @@ def sources() -> Sources:
         [np.zeros(1, SHARD_COUNTERS)],
         np.zeros(1, BOARD_COUNTERS),
         [np.zeros(1, GATEWAY_COUNTERS)],
+        np.zeros(1, REST_COUNTERS),
         np.zeros(1, RECORDER_COUNTERS),
-        np.zeros(1, HISTORY_COUNTERS),
     )
     for _, cell in cells.named():
         cell["heartbeat_ns"] = NOW_NS
@@ -97,8 +98,8 @@ def test_a_healthy_line_reads_ok_with_rate_and_clients() -> None:
         ),
         (lambda cells: cells.recorder.__setitem__("lag_slots", 1_000_000), "OK |"),
         (
-            lambda cells: cells.history.__setitem__("heartbeat_ns", NOW_NS - 3 * SECOND_NS),
-            "PROBLEM: history silent for 3 s |",
+            lambda cells: cells.rest.__setitem__("heartbeat_ns", NOW_NS - 3 * SECOND_NS),
+            "PROBLEM: rest silent for 3 s |",
         ),
     ],
 )
@@ -109,12 +110,15 @@ def test_trouble_comes_first(change, words) -> None:
 
 
 def test_an_instance_without_a_history_has_no_trouble_with_it() -> None:
-    cells = replace(sources(), recorder=None, history=None)
+    cells = replace(sources(), recorder=None)
     assert StatusLine(cells).render(NOW_NS, []).startswith("OK |")
 
 
 def test_counters_are_mapped_for_everybody_there_is(tmp_path: Path) -> None:
-    for record, names in (("off", ["gateway-1"]), ("on", ["gateway-1", "recorder", "history"])):
+    for record, names in (
+        ("off", ["gateway-1", "rest"]),
+        ("on", ["gateway-1", "recorder", "rest"]),
+    ):
         config = settings(tmp_path, "gateway.count=2", f"history.record={record}")
         run = RunDir(tmp_path / record)
         run.path.mkdir()

@@ -37,7 +37,7 @@ class Kid:
     """A child as far as stopping goes: it takes its time."""
 
     def __init__(self, name: str, clock: SetClock, needs_ns: int = 0) -> None:
-        self.spec = ChildSpec(name, [], daily=not name.startswith("gateway"))
+        self.spec = ChildSpec(name, [], daily=not name.startswith(("gateway", "rest")))
         self.needs_ns = needs_ns
         self.trouble = ""
         self.killed = self.stopped = False
@@ -118,7 +118,7 @@ def test_a_day_with_ids_of_its_own_begins_with_new_gateways(lone: Lone) -> None:
 
     asyncio.run(scenario())
     assert [lone.table().find(code) for code in (b"FPT", b"VN30", b"HPG")] == [1, 2, 4]
-    assert lone.started == ["gateway-0", "board", "shard-0", "shard-1", "ingest"]
+    assert lone.started == ["gateway-0", "rest", "board", "shard-0", "shard-1", "ingest"]
 
 
 def test_a_day_the_disk_refused_is_written_as_soon_as_it_can_be(tmp_path, monkeypatch, capsys):
@@ -175,12 +175,12 @@ def test_a_port_of_the_life_before_is_not_announced(tmp_path) -> None:
     async def scenario() -> None:
         cells = {
             role: run.open_counters(role, 0, writable=True)[0]
-            for role in ("ingest", "shard", "board", "gateway")
+            for role in ("ingest", "shard", "board", "gateway", "rest")
         }
         for cell in cells.values():
             cell["heartbeat_ns"] = NOON_NS  # a gateway's heart beats before it serves
         assert cells["gateway"].dtype == GATEWAY_COUNTERS
-        cells["gateway"]["port"] = -4_711
+        cells["gateway"]["port"], cells["rest"]["port"] = -4_711, 4_712
         report = asyncio.create_task(lone._report())
         await asyncio.sleep(3 * module.READY_POLL_S)
         assert (told, lone._ready) == ([], False)
@@ -191,7 +191,10 @@ def test_a_port_of_the_life_before_is_not_announced(tmp_path) -> None:
 
     try:
         asyncio.run(scenario())
-        assert told == ["vntape: clients connect to ws://127.0.0.1:4711/ws"]
+        assert told == [
+            "vntape: clients connect to ws://127.0.0.1:4711/ws",
+            "vntape: REST at http://127.0.0.1:4712/openapi.json",
+        ]
     finally:
         for fd in lone._doorbells:
             module.os.close(fd)

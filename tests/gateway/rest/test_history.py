@@ -6,7 +6,6 @@ import io
 import socket
 import threading
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zmq
@@ -20,21 +19,21 @@ from engine.history.tables import TABLES, TRADES, to_arrow
 from engine.history.tail import Tail, TailServer
 from engine.rundir import RunDir
 from engine.schema.channels import TRADE
-from engine.schema.counters import HISTORY_COUNTERS
-from gateway import history_service
-from gateway.history import HistorySettings, serve, settings_of
-from tests.gateway.history_tape import (
+from gateway.rest import history as history_service
+from gateway.rest.serve import serve
+from gateway.rest.settings import RestSettings, settings_of
+from tests.gateway.rest.history_tape import (
     CODES,
     DAY,
     NINE_S,
     TRADES_COUNT,
-    Service,
     run,
     trades,
     write_history,
 )
+from tests.gateway.rest.service import Service, healthy
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.e2e  # each question waits a second for a recorder
 TRADES_PATH = "/api/history/trades"
 
 
@@ -126,12 +125,12 @@ def test_csv_and_parquet_are_the_whole_range(folder):
 
 
 def test_a_file_that_would_be_cut_is_refused_unless_a_limit_was_asked_for(folder, monkeypatch):
-    monkeypatch.setattr("gateway.history_request.FILE_ROWS_MAX", 10)
+    monkeypatch.setattr("gateway.rest.history_request.FILE_ROWS_MAX", 10)
 
     async def scenario(service: Service):
         status, told = await service.get(TRADES_PATH, format="csv")
-        assert status == 400
-        assert told["error"]["field"] == "to"
+        assert status == 422
+        assert told["field"] == "to"
         query = {"format": "csv", "limit": "10"}
         async with service.client.get(service.url + TRADES_PATH, params=query) as answer:
             assert len((await answer.text()).splitlines()) == 11
@@ -146,26 +145,26 @@ def test_a_file_that_would_be_cut_is_refused_unless_a_limit_was_asked_for(folder
     ("path", "parameters", "status", "field", "says"),
     [
         ("/api/history/trade", {}, 404, "table", "trades"),
-        ("/api/nothing", {}, 404, "path", "/api/history"),
-        (TRADES_PATH, {"symbols": "FPT"}, 400, "symbols", "symbol"),
-        (TRADES_PATH, {"symbol": "A" * 17}, 400, "symbol", "16"),
-        (TRADES_PATH, {"from_": "yesterday"}, 400, "from", "2026-11-20"),
-        (TRADES_PATH, {"from_": "2026-11-21", "to": "2026-11-20"}, 400, "to", "before"),
-        (TRADES_PATH, {"interval": "1m"}, 400, "interval", "bars"),
-        ("/api/history/bars", {"interval": "2m"}, 400, "interval", "5m"),
-        (TRADES_PATH, {"limit": "0"}, 400, "limit", "1 to 10000"),
-        (TRADES_PATH, {"cursor": "x"}, 400, "cursor", "cursor"),
-        (TRADES_PATH, {"columns": "price"}, 400, "columns", "price_e2"),
-        (TRADES_PATH, {"format": "xls"}, 400, "format", "parquet"),
+        ("/api/nothing", {}, 404, "path", "/openapi.json"),
+        (TRADES_PATH, {"symbols": "FPT"}, 422, "symbols", "symbol"),
+        (TRADES_PATH, {"symbol": "A" * 17}, 422, "symbol", "16"),
+        (TRADES_PATH, {"from_": "yesterday"}, 422, "from", "2026-11-20"),
+        (TRADES_PATH, {"from_": "2026-11-21", "to": "2026-11-20"}, 422, "to", "before"),
+        (TRADES_PATH, {"interval": "1m"}, 422, "interval", "bars"),
+        ("/api/history/bars", {"interval": "2m"}, 422, "interval", "5m"),
+        (TRADES_PATH, {"limit": "0"}, 422, "limit", "1 to 10000"),
+        (TRADES_PATH, {"cursor": "x"}, 422, "cursor", "cursor"),
+        (TRADES_PATH, {"columns": "price"}, 422, "columns", "price_e2"),
+        (TRADES_PATH, {"format": "xls"}, 422, "format", "parquet"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(folder, path, parameters, status, field, says):
     async def scenario(service: Service):
         told_status, told = await service.get(path, **parameters)
         assert told_status == status
-        assert told["error"]["field"] == field
-        assert says in told["error"]["message"]
-        assert service.cell["refused"] + (status == 404 and field == "table") == 1
+        assert told["field"] == field
+        assert says in told["message"]
+        assert service.cell["refused"] == 1
         assert service.cell["failed"] == 0
 
     run(scenario, folder)
@@ -177,7 +176,7 @@ def test_a_cursor_belongs_to_its_question(folder):
         status, told = await service.get(
             TRADES_PATH, limit=3, symbol="HPG", cursor=told["next_cursor"]
         )
-        assert (status, told["error"]["field"]) == (400, "cursor")
+        assert (status, told["field"]) == (422, "cursor")
 
     run(scenario, folder)
 
@@ -212,7 +211,7 @@ def test_the_tail_is_in_the_answer(folder):
         thread.start()
         try:
             _, told = await service.get(TRADES_PATH, from_="2026-11-20T15:00")
-            service.lag_slots = 1_000_000
+            service.sources.recorder["lag_slots"] = 1_000_000
             _, behind = await service.get(TRADES_PATH)
         finally:
             stop.set()
@@ -297,8 +296,8 @@ def test_a_question_that_takes_too_long_is_ended(folder, monkeypatch):
 
     async def scenario(service: Service):
         status, told = await service.get(TRADES_PATH)
-        assert status == 400
-        assert "longer than 0.05 s" in told["error"]["message"]
+        assert status == 422
+        assert "longer than 0.05 s" in told["message"]
 
     run(scenario, folder)
 
@@ -309,28 +308,63 @@ def test_a_bug_is_an_answer_and_a_line_in_the_log(folder, monkeypatch, capsys):
     async def scenario(service: Service):
         status, told = await service.get("/api/history")
         assert status == 500
-        assert "ZeroDivisionError" not in told["error"]["message"]
+        assert "ZeroDivisionError" not in told["message"]
         assert service.cell["failed"] == 1
 
     run(scenario, folder)
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_shapes_are_the_same_tables_under_the_names_desks_use(folder):
+    async def scenario(service: Service):
+        for shape, table, count in (("ticks", "trades", 25), ("bars", "bars", 8)):
+            status, told = await service.get(f"/api/history/FPT/{shape}")
+            assert (status, told["table"], len(told["rows"])) == (200, table, count)
+            assert {row["symbol"] for row in told["rows"]} == {"FPT"}
+        for path in ("/FPT/foreign", "/index/VN30", "/derivatives/VN30F2108"):
+            status, told = await service.get("/api/history" + path)
+            assert (status, told["rows"]) == (200, [])
+        status, told = await service.get(f"/api/history/{'A' * 17}/ticks")
+        assert (status, told["field"]) == (422, "symbol")
+        status, told = await service.get(f"/api/history/index/{'A' * 17}")
+        assert (status, told["field"]) == (422, "id")
+        _, text, headers = await service.ask(
+            "/api/history/FPT/ticks", headers={"Accept": "text/csv"}, limit=3
+        )
+        assert headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert len(text.splitlines()) == 4
+        _, told = await service.get("/api/history/HPG/ticks", limit=3)
+        _, told = await service.get("/api/history/HPG/ticks", cursor=told["next_cursor"])
+        assert len(told["rows"]) == 22
+
+    run(scenario, folder)
+
+
+def test_without_a_history_every_question_about_it_says_what_to_set(tmp_path):
+    async def scenario(service: Service):
+        for path in ("/api/history", TRADES_PATH, "/api/history/FPT/bars"):
+            status, told = await service.get(path)
+            assert (status, told["error"]) == (503, "unavailable")
+            assert "history.record" in told["message"]
+        assert (await service.ask("/livez"))[0] == 200
+
+    run(scenario, tmp_path, history_root=None)
+
+
 def test_a_public_address_and_a_busy_port_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="only loopback"):
+    with pytest.raises(ConfigError, match="vntape token new"):
         run(None, tmp_path, host="0.0.0.0")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        settings = HistorySettings(tmp_path, "ipc://none", port=port)
 
         async def start():
-            await serve(settings, np.zeros(10, "i8"), SystemClock(), print)
+            await serve(RestSettings((), port=port), healthy(1), SystemClock(), print)
 
-        with pytest.raises(ConfigError, match=f"history.port {port}"):
+        with pytest.raises(ConfigError, match=f"rest.port {port}"):
             asyncio.run(start())
 
 
-def test_a_port_picked_freely_is_picked_again_if_it_is_free(tmp_path):
+def test_a_port_picked_freely_is_picked_again_if_it_is_free():
     async def picked(last_port: int) -> int:
         stop, ports = asyncio.Event(), []
 
@@ -338,8 +372,8 @@ def test_a_port_picked_freely_is_picked_again_if_it_is_free(tmp_path):
             ports.append(port)
             stop.set()
 
-        settings = HistorySettings(tmp_path, "ipc://none", port=0, last_port=last_port)
-        await serve(settings, np.zeros(1, HISTORY_COUNTERS)[0], SystemClock(), ready, stop=stop)
+        settings = RestSettings((), port=0, last_port=last_port)
+        await serve(settings, healthy(1), SystemClock(), ready, stop=stop)
         return ports[0]
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -349,14 +383,24 @@ def test_a_port_picked_freely_is_picked_again_if_it_is_free(tmp_path):
 
 
 def test_settings_come_from_the_configuration(tmp_path):
-    config = load(
-        environ={},
-        overrides=[f"run.data_dir={tmp_path}", "history.port=0", "history.rows_max=55"],
-    )
+    told = [
+        f"run.data_dir={tmp_path}",
+        "rest.port=0",
+        "history.rows_max=55",
+        "engine.shards=2",
+        "gateway.origins=https://desk.example",
+        "gateway.tokens_file=tokens.toml",
+    ]
+    config = load(environ={}, overrides=told)
     run_dir = RunDir(tmp_path / "run")
     settings = settings_of(run_dir, config, 4_711)
     assert (settings.port, settings.last_port) == (0, 4_711)  # the one picked at the first start
     assert settings_of(run_dir, config, -4_711).last_port == 4_711, "the supervisor died as well"
     assert settings.rows_max == 55
-    assert settings.root == RunDir.data_dir(config) / "history"
+    assert settings.history_root == RunDir.data_dir(config) / "history"
     assert settings.tail_endpoint == run_dir.tail_endpoint
+    assert len(settings.endpoints) == 3, "two shards and the board"
+    assert settings.origins == ("https://desk.example",)
+    assert settings.tokens_file == "tokens.toml"
+    config = load(environ={}, overrides=[*told, "history.record=off"])
+    assert settings_of(run_dir, config, 0).history_root is None

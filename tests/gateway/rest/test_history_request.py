@@ -2,19 +2,20 @@
 
 import pytest
 
-from gateway.history_request import FIELDS, FILE_ROWS_MAX, BadRequest, parse
+from gateway.rest.errors import BadParameter, Refusal
+from gateway.rest.history_request import FIELDS, FILE_ROWS_MAX, parse
 
 ROWS_MAX = 10_000
 
 
 def asked(**parameters):
     pairs = [(name.rstrip("_"), value) for name, value in parameters.items()]
-    return parse(pairs, ROWS_MAX)
+    return parse("trades", pairs, ROWS_MAX)
 
 
 def refused(*pairs):
-    with pytest.raises(BadRequest) as caught:
-        parse(pairs, ROWS_MAX)
+    with pytest.raises(BadParameter) as caught:
+        parse("trades", pairs, ROWS_MAX)
     return caught.value
 
 
@@ -55,7 +56,7 @@ def test_everything_asked_arrives():
 
 
 def test_a_page_is_never_longer_than_the_configuration_allows():
-    assert parse([], 200).select["limit"] == 200
+    assert parse("trades", [], 200).select["limit"] == 200
     assert asked(limit="10000").select["limit"] == 10_000
 
 
@@ -92,3 +93,36 @@ def test_what_is_refused_names_the_parameter():
     assert refused(("format", "xml")).field == "format"
     assert refused(("symbol", "FPT,,HPG")).field == "symbol"
     assert refused(("columns", "")).field == "columns"
+
+
+@pytest.mark.parametrize(
+    ("accept", "how"),
+    [
+        ("", "json"),
+        ("*/*", "json"),
+        ("text/csv", "csv"),
+        ("application/vnd.apache.parquet", "parquet"),
+        ("text/html, text/csv;q=0.5, */*;q=0.1", "csv"),
+        ("text/csv;q=0.4, application/json;q=0.9", "json"),
+        ("text/*", "csv"),
+        ("text/csv;q=0, application/json", "json"),
+        ("TEXT/CSV", "csv"),
+    ],
+)
+def test_accept_chooses_the_format(accept, how):
+    assert parse("trades", [], ROWS_MAX, accept=accept).format == how
+    assert parse("trades", [("format", "json")], ROWS_MAX, accept=accept).format == "json"
+
+
+@pytest.mark.parametrize("accept", ["text/html", "text/csv;q=0", "text/csv;q=x", "/"])
+def test_what_nobody_can_write_is_refused(accept):
+    with pytest.raises(Refusal) as caught:
+        parse("trades", [], ROWS_MAX, accept=accept)
+    assert (caught.value.status, caught.value.field) == (406, "Accept")
+
+
+def test_a_shape_has_its_symbol_in_the_path_and_not_in_the_query():
+    request = parse("bars", [("interval", "1m")], ROWS_MAX, key=("symbol", "FPT"))
+    assert request.select["symbols"] == ("FPT",)
+    with pytest.raises(BadParameter, match="unknown parameter"):
+        parse("bars", [("symbol", "HPG")], ROWS_MAX, key=("symbol", "FPT"))
