@@ -1,7 +1,9 @@
 """A gateway process as the supervisor starts it: ``python -m gateway --run-dir DIR --index N``."""
 
 import argparse
+import gc
 import os
+import resource
 from pathlib import Path
 
 from engine.clock import SystemClock
@@ -9,8 +11,11 @@ from engine.config import Config
 from engine.process import die_with_parent, run_main
 from engine.rundir import RunDir
 from engine.schema.codes import FeedState
+from gateway.replays import command
 from gateway.settings import GatewaySettings
 from gateway.wiring import run
+
+GC_OBJECTS, GC_YOUNG, GC_OLD = 50_000, 20, 100  # thresholds of gc: see there
 
 
 def settings_of(run_dir: RunDir, config: Config, index: int, last_port: int) -> GatewaySettings:
@@ -32,6 +37,17 @@ def settings_of(run_dir: RunDir, config: Config, index: int, last_port: int) -> 
         client_budget_bytes=gateway.client_budget_bytes,
         clients_max=gateway.clients_max,
         topics_max=gateway.topics_max,
+        tokens_file=gateway.tokens_file,
+        tls_cert_file=gateway.tls_cert_file,
+        tls_key_file=gateway.tls_key_file,
+        origins=tuple(gateway.origins),
+        trusted_proxies=tuple(gateway.trusted_proxies),
+        address_clients_max=gateway.address_clients_max,
+        address_messages_max=gateway.address_messages_max,
+        auth_ms=gateway.auth_ms,
+        silence_ms=gateway.silence_ms,
+        resume_bytes=gateway.resume_bytes,
+        replays_max=gateway.replays_max if config.journal.write == "on" else 0,
         lossless=config.engine.pace == "lossless",
     )
 
@@ -44,6 +60,9 @@ def main() -> None:
     parser.add_argument("--index", type=int, required=True)
     args = parser.parse_args()
     die_with_parent(args.parent)
+    # Two descriptors a client: the transport's, and ours (gateway.connection.Line).
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     run_dir, clock = RunDir(args.run_dir), SystemClock()
     config = run_dir.read_config()
     counters = run_dir.open_counters("gateway", args.index, writable=True)
@@ -53,6 +72,9 @@ def main() -> None:
     def ready(port: int) -> None:
         counters[0]["port"], counters[0]["heartbeat_ns"] = port, clock.now_ns()
 
+    # Nothing of a pass needs the collector, and a full collection is a pause for every client.
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS, GC_YOUNG, GC_OLD)
     last_port = abs(int(counters[0]["port"]))  # negative: of a gateway whose supervisor died
     run(
         settings_of(run_dir, config, args.index, last_port),
@@ -60,6 +82,8 @@ def main() -> None:
         clock,
         ready,
         feed_state=lambda: FeedState(int(ingest[0]["feed_state"])),
+        past=[run_dir.delta_log(source) for source in range(config.engine.shards + 1)],
+        travel_command=command(args.run_dir),
     )
 
 

@@ -7,19 +7,17 @@ merged aggregates speak of exactly what the receiver has not seen.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.schema.channels import TRADE, Channel
+from gateway.audience import Audience
 from gateway.encode import REQUESTED
 from gateway.merge import Merged, MergedPart
 from gateway.mirror import Mirror
 from gateway.rows import pick
-
-if TYPE_CHECKING:
-    from gateway.groups import Group, Masks
 
 CLEAN: Final = -1  # in Lag: nothing is owed; 0 means "has never seen the key", REQUESTED "asked"
 
@@ -36,17 +34,27 @@ class Flush:
 
 
 class Conflation:
-    """All groups that share one interval."""
+    """All groups that share one interval.
+
+    Attributes
+    ----------
+    audience
+        Who wants what at this interval. After a change of it call `watch`.
+    flushed_ns
+        When the interval was flushed last.
+    wake
+        Set it when somebody who lagged can take data again.
+    """
 
     def __init__(self, interval_ms: int, mirror: Mirror) -> None:
         self.interval_ms = interval_ms
         self.interval_ns = interval_ms * 1_000_000
-        self.groups: dict[Group, None] = {}
+        self.audience = Audience(mirror.capacity)
         self.flushed_ns = 0
-        self.wake = False  # somebody who lagged can take data again
+        self.wake = False
         self._mirror = mirror
-        self._watched: Masks = {}
-        self._dirty: Masks = {}
+        self._watched: dict[int, NDArray[np.bool_]] = {}
+        self._dirty: dict[int, NDArray[np.bool_]] = {}
         self._any_dirty = False
         self._last: dict[int, NDArray[np.int64]] = {}
         self._merged: Merged | None = None
@@ -56,17 +64,23 @@ class Conflation:
         return self.flushed_ns + self.interval_ns if self._any_dirty or self.wake else None
 
     def watch(self) -> None:
-        """Recompute which keys matter, after groups or symbols changed. Call right after `take`."""
+        """Recompute which keys matter, after the audience changed. Call right after `take`."""
         assert not self._any_dirty, "watch before take: changes would be forgotten"
         self._watched = {}
-        for group in self.groups:
-            for code, mask in group.conflated.get(self.interval_ms, {}).items():
-                have = self._watched.get(code)
-                self._watched[code] = mask if have is None else have | mask
-        capacity = self._mirror.capacity
-        self._dirty = {code: np.zeros(capacity, np.bool_) for code in self._watched}
-        self._last = {code: self._mirror.seq[code].copy() for code in self._watched}
-        self._merged = Merged(capacity) if TRADE.code in self._watched else None
+        for code in self.audience.codes():
+            watched = self.audience.watched(code)
+            assert watched is not None
+            self._watched[code] = watched
+            if code not in self._dirty:
+                self._dirty[code] = np.zeros(self._mirror.capacity, np.bool_)
+                self._last[code] = np.zeros(self._mirror.capacity, np.int64)
+            np.copyto(self._last[code], self._mirror.seq[code])
+        for code in [code for code in self._dirty if code not in self._watched]:
+            del self._dirty[code], self._last[code]
+        if TRADE.code not in self._watched:
+            self._merged = None
+        elif self._merged is None:
+            self._merged = Merged(self._mirror.capacity)
 
     def note(self, channel: Channel, rows: NDArray[np.void]) -> None:
         """Remember that these rows are news."""

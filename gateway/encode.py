@@ -4,7 +4,8 @@ A frame is text of latin-1: the WebSocket header, then ASCII JSON (gateway.frame
 """
 
 from collections.abc import Iterable
-from typing import Final
+from itertools import compress
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,56 @@ def ch_of(channel: Channel, symbol_id: int) -> int:
     return channel.code << CH_SYMBOL_BITS | symbol_id
 
 
-class Codec:
-    """Encodes rows of one channel.
+class Encoded(Protocol):
+    """Frames of one batch of rows, one per row."""
+
+    def select(self, keep: NDArray[np.bool_] | None) -> bytes:
+        """Return the frames of the rows that a mask keeps, joined; None keeps all."""
+        ...
+
+    def frames(self) -> list[bytes]:
+        """Return the frames one by one."""
+        ...
+
+
+class Codec(Protocol):
+    """Encodes rows of one channel in one format."""
+
+    def encode(
+        self,
+        rows: NDArray[np.void],
+        prev: NDArray[np.int64],
+        epochs: list[str],
+        merged: MergedPart | None = None,
+    ) -> Encoded:
+        """Encode one frame per row; see JsonCodec.texts for what the arguments mean."""
+        ...
+
+
+class JsonFrames:
+    """Encoded rows as latin-1 text; joined once when everybody wants everything."""
+
+    __slots__ = ("_texts", "_whole")
+
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = texts
+        self._whole: bytes | None = None
+
+    def select(self, keep: NDArray[np.bool_] | None) -> bytes:
+        """Return the frames of the rows that a mask keeps, joined; None keeps all."""
+        if keep is not None:
+            return "".join(compress(self._texts, keep.tolist())).encode("latin-1")
+        if self._whole is None:
+            self._whole = "".join(self._texts).encode("latin-1")
+        return self._whole
+
+    def frames(self) -> list[bytes]:
+        """Return the frames one by one."""
+        return [text.encode("latin-1") for text in self._texts]
+
+
+class JsonCodec:
+    """Encodes rows of one channel as JSON.
 
     Parameters
     ----------
@@ -49,7 +98,17 @@ class Codec:
         self._state = '{"topic":%s,"seq":%s,' + data
         self._heads = Texts(lambda i: f'{{"op":"d","ch":{ch_of(channel, i)},"seq":')
 
-    def frames(
+    def encode(
+        self,
+        rows: NDArray[np.void],
+        prev: NDArray[np.int64],
+        epochs: list[str],
+        merged: MergedPart | None = None,
+    ) -> JsonFrames:
+        """Encode one frame per row (see `texts`)."""
+        return JsonFrames(self.texts(rows, prev, epochs, merged))
+
+    def texts(
         self,
         rows: NDArray[np.void],
         prev: NDArray[np.int64],
@@ -140,9 +199,9 @@ class Codec:
         return [HEADERS[len(text)] + text for text in map(self._snap.__mod__, values)]
 
 
-def codecs(directory: Directory) -> dict[int, Codec]:
+def json_codecs(directory: Directory) -> dict[int, JsonCodec]:
     """Return a codec for every public channel, by channel code."""
-    return {channel.code: Codec(channel, directory) for channel in CHANNELS if channel.public}
+    return {channel.code: JsonCodec(channel, directory) for channel in CHANNELS if channel.public}
 
 
 def _with_merged(n: list[int], merged: MergedPart | None) -> Iterable[object]:

@@ -17,6 +17,7 @@ class ErrorCode(IntEnum):
     CONNECTION_LIMIT = 4006
     SLOW_CONSUMER = 4008
     TOO_LARGE = 4009
+    IDLE = 4010
     RATE_LIMITED = 4029
     INTERNAL = 4500
 
@@ -30,6 +31,7 @@ RETRY: Final[dict[ErrorCode, Retry]] = {
     ErrorCode.CONNECTION_LIMIT: "backoff",
     ErrorCode.SLOW_CONSUMER: "reconnect",
     ErrorCode.TOO_LARGE: "none",
+    ErrorCode.IDLE: "reconnect",
     ErrorCode.RATE_LIMITED: "backoff",
     ErrorCode.INTERNAL: "reconnect",
 }

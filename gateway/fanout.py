@@ -1,148 +1,109 @@
 """Who gets what, when. Knows clients as sinks of bytes; no socket, no clock.
 
-Per pass over the bus: rows go into the mirror; what is news is encoded once and joined once per
-group; each client of the group gets the joined bytes in one write. Mode all is sent at the end
-of the pass, conflated keys when their interval is over.
+Per pass over the bus: rows go into the mirror; what is news is encoded once per format and joined
+once per group; each client of the group gets the joined bytes in one write (gateway.delivery).
+Modes all and skip are sent at the end of the pass, conflated keys when their interval is over.
 
-A client is behind while its transport holds bytes. Conflated keys are then noted instead of
-written (bounded by keys) and sent in their latest state once it has drained. In mode all, frames
-queue up to the client's budget; beyond it the client is told where to resume and closed. One
-client's slowness is its own: nobody waits for it.
+Conflated keys of a client that is behind are noted instead of written (bounded by keys) and sent in
+their latest state once it has drained. One client's slowness is its own: nobody waits for it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import compress
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from engine.bus.wire import BusFrame
 from engine.schema.bus import BusKind
 from engine.schema.channels import CHANNELS, SYMBOL, Channel
+from gateway.audience import Audience
+from gateway.backlog import Backlog
+from gateway.binary import BinaryCodec
 from gateway.conflation import Conflation, Flush, Lag
+from gateway.delivery import Delivery, Part, Stream
 from gateway.directory import Directory
-from gateway.encode import REQUESTED, codecs
-from gateway.frames import frame_bytes
-from gateway.groups import Group, Masks, Signature, Subscriptions, signature
+from gateway.encode import REQUESTED, Codec, Encoded, json_codecs
+from gateway.groups import Format, Group, Masks, Signature, Subscriptions, signature
+from gateway.merge import MergedPart
 from gateway.mirror import Mirror
+from gateway.past import Past, by_topic, past_of
 from gateway.recent import Query, Recent
+from gateway.resume import Positions, Recovery, replay
 from gateway.rows import joined_rows, pick
+from gateway.sinks import Client
 
 CATCH_UP_KEYS: Final = 128  # a laggard gets this many keys a write, as long as all of it goes out
-RESUME_KEYS_MAX: Final = 1_000  # positions in a `bye`
-SLOW_CONSUMER: Final = 4008
+
+NOTHING: Final = Stream()
+
+Reply = Callable[[Mapping[str, Recovery]], bytes]  # how each topic goes on -> the answer's frame
 
 
-class Sink(Protocol):
-    """Where a client's bytes go."""
+class _Batch:
+    """Rows of one channel that are sent, encoded once for each format that anybody reads."""
 
-    def write(self, data: bytes) -> None:
-        """Send or queue; never waits."""
-        ...
+    def __init__(self, part: Part, encode: Callable[[Format], Encoded]) -> None:
+        self.part = part
+        self._encode = encode
+        self._encoded: dict[Format, Encoded] = {}
 
-    def buffered(self) -> int:
-        """Return the bytes queued and not yet given to the kernel."""
-        ...
+    def encoded(self, form: Format) -> Encoded:
+        """Return the frames in a format."""
+        encoded = self._encoded.get(form)
+        if encoded is None:
+            encoded = self._encoded[form] = self._encode(form)
+        return encoded
 
-    def close(self, code: int, reason: str) -> None:
-        """Send a close frame after what is queued, then hang up."""
-        ...
-
-
-class Client:
-    """One connection as the fan-out sees it."""
-
-    __slots__ = (
-        "closed",
-        "grace_bytes",
-        "group",
-        "heard_ns",
-        "lags",
-        "sink",
-        "subscriptions",
-        "told_ns",
-        "warned",
-    )
-
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
-        self.subscriptions: Subscriptions = {}
-        self.group: Group | None = None
-        self.lags: dict[int, Lag] = {}  # interval in ms -> what is owed
-        self.grace_bytes = 0  # snapshots it asked for itself are not held against it
-        self.heard_ns = 0  # last data or control frame
-        self.told_ns = 0  # last heartbeat
-        self.warned = False
-        self.closed = False
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the fan-out counts; the server copies it into shared memory."""
-
-    rows: int = 0
-    frames: int = 0
-    sent_bytes: int = 0
-    conflated: int = 0
-    slow_closed: int = 0
-    latest_exch_s: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(256, np.uint32))
-    latest_recv_ns: int = 0
-
-
-class _Shared:
-    """Frames of one batch, selected and joined once per distinct selection."""
-
-    def __init__(self, ids: NDArray[np.int64], make: Callable[[], list[str]]) -> None:
-        self._ids = ids
-        self._make = make
-        self._frames: list[str] | None = None
-        self._whole = ""
-
-    def select(self, mask: NDArray[np.bool_]) -> tuple[str, int]:
-        """Return the joined frames a mask wants and how many they are. Encodes when first asked."""
-        keep = mask[self._ids]
-        count = int(np.count_nonzero(keep))
-        if not count:
-            return "", 0
-        if self._frames is None:
-            self._frames = self._make()
-            self._whole = "".join(self._frames)
-        if count == len(self._frames):
-            return self._whole, count
-        return "".join(compress(self._frames, keep.tolist())), count
+    def select(self, form: Format, keep: NDArray[np.bool_] | None) -> bytes:
+        """Return the frames that a mask keeps."""
+        return self.encoded(form).select(keep)
 
 
 class Fanout:
-    """Mirror, groups and delivery.
+    """Mirror, groups and what is due to them.
 
     Parameters
     ----------
     capacity
         Ids of symbols and of the board's keys together.
     budget_bytes
-        Bytes a client in mode all may have queued.
+        Bytes a client may have queued.
+    backlog_bytes
+        Memory for past updates.
+
+    Attributes
+    ----------
+    remembers
+        Are rows kept for who comes back; false until `preload` is done.
     """
 
-    def __init__(self, capacity: int, budget_bytes: int) -> None:
+    def __init__(self, capacity: int, budget_bytes: int, backlog_bytes: int = 0) -> None:
         self.mirror = Mirror(capacity)
         self.directory = Directory(capacity)
-        self.tally = Tally()
+        self.backlog = Backlog(capacity, backlog_bytes)
+        self.remembers = True
         self.clients: dict[Client, None] = {}
-        self._codecs = codecs(self.directory)
+        texts = json_codecs(self.directory)
+        self.codecs: dict[Format, Mapping[int, Codec]] = {
+            "json": texts,
+            "bin": {code: BinaryCodec(CHANNELS[code], self.directory) for code in texts},
+        }
+        self.delivery = Delivery(self.mirror, self.directory, self.codecs, budget_bytes)
+        self.tally = self.delivery.tally
         self._recent = {
-            channel.code: Recent(channel, self._codecs[channel.code], self.directory)
+            channel.code: Recent(channel, texts[channel.code], self.directory)
             for channel in CHANNELS
             if channel.keep
         }
         self._budget = budget_bytes
-        self._groups: dict[Signature, Group] = {}
+        self._groups: dict[tuple[Format, Signature], Group] = {}
         self._conflations: dict[int, Conflation] = {}
-        self._every: Masks = {}  # union of the groups' mode all masks
+        self._every = Audience(capacity)
+        self._skip = Audience(capacity)
+        self._watched: Masks = {}  # what anybody wants in modes all and skip
         self._batch: dict[int, list[tuple[NDArray[np.void], NDArray[np.int64]]]] = {}
-        self._stale = False  # groups or symbols changed since the unions were made
+        self._changed: dict[Group, None] = {}  # groups that came, went or got other masks
 
     # --- bus side -------------------------------------------------------------------------------
 
@@ -152,7 +113,7 @@ class Fanout:
         if self.mirror.starts_over(frame.shard, frame.epoch):
             self._start_over(frame, now_ns)
         elif frame.lost_frames:
-            self._send_every(now_ns)
+            self._send_streams(now_ns)
             self._tell_gap("bus", frame, now_ns)
         self.mirror.meet(frame.shard, frame.epoch)
         # Symbols first: a row must not meet an id that its own frame is about to name.
@@ -162,6 +123,16 @@ class Fanout:
                 if channel.keep:
                     self._recent[channel.code].add(fresh, in_order=frame.kind is BusKind.DELTA)
                 self._take(channel, fresh, prev, now_ns)
+
+    def preload(self, frame: BusFrame) -> None:
+        """Take rows of the past: for who comes back, and for nobody else.
+
+        Only while `remembers` is false, and of sources that have been heard: then every row that
+        comes later is newer than these, or one of them, and there is no hole in between.
+        """
+        if str(frame.epoch) == self.mirror.epochs[frame.shard]:
+            for channel, rows in frame.sections:
+                self.backlog.add(channel, rows)
 
     def _take(
         self, channel: Channel, rows: NDArray[np.void], prev: NDArray[np.int64], now_ns: int
@@ -175,7 +146,9 @@ class Fanout:
             if len(ids):
                 self._introduce(ids, now_ns)
             return
-        watched = self._every.get(channel.code)
+        if self.remembers:
+            self.backlog.add(channel, rows)
+        watched = self._watched.get(channel.code)
         if watched is not None:
             keep = watched[rows["symbol_id"]]
             if keep.all():
@@ -187,28 +160,31 @@ class Fanout:
 
     def _start_over(self, frame: BusFrame, now_ns: int) -> None:
         """Forget a shard. What it had said goes out before the notice, the new state after it."""
-        self._send_every(now_ns)
+        self._send_streams(now_ns)
         self._flush_all(now_ns)
         self._tell_gap("epoch", frame, now_ns)
         forgotten = self.mirror.meet(frame.shard, frame.epoch)
         self.directory.forget(forgotten)
+        self.backlog.forget(forgotten)
         for recent in self._recent.values():
             recent.forget(forgotten)
         for client in self.clients:
             for lag in client.lags.values():
                 lag.forget(forgotten)
-        self._stale = True
+            if client.skipped is not None:
+                client.skipped.forget(forgotten)
+        self._resolve_all()
         self._settle()
 
     def _introduce(self, ids: NDArray[np.int64], now_ns: int) -> None:
         """Symbols got names: wildcards find them, and rows that had none are shown now."""
-        self._send_every(now_ns)
+        self._send_streams(now_ns)
         self._flush_all(now_ns)
-        self._stale = True
+        self._resolve_all()
         self._settle()
         for conflation in self._conflations.values():
             conflation.introduce(ids)
-        for code, watched in self._every.items():
+        for code, watched in self._watched.items():
             named = ids[watched[ids] & (self.mirror.seq[code][ids] > 0)]
             if len(named):
                 self._batch.setdefault(code, []).append(
@@ -216,8 +192,8 @@ class Fanout:
                 )
 
     def end_pass(self, now_ns: int) -> None:
-        """Send mode all, and every interval that is due."""
-        self._send_every(now_ns)
+        """Send modes all and skip, and every interval that is due."""
+        self._send_streams(now_ns)
         self.flush_due(now_ns)
 
     def flush_due(self, now_ns: int) -> None:
@@ -239,8 +215,8 @@ class Fanout:
         """Return whether a client in mode all has used half its budget (lossless replays wait)."""
         return any(
             client.sink.buffered() > self._budget // 2 + client.grace_bytes
-            for client in self.clients
-            if client.group is not None and client.group.every and not client.closed
+            for group in self._every
+            for client in group.behind
         )
 
     # --- client side ----------------------------------------------------------------------------
@@ -260,9 +236,12 @@ class Fanout:
         self,
         client: Client,
         subscriptions: Subscriptions,
-        snapshot: frozenset[str],
-        reply: bytes,
+        shown: frozenset[str],
+        reply: Reply,
         now_ns: int,
+        *,
+        snapshot: bool = True,
+        positions: Positions | None = None,
     ) -> None:
         """Give a client other subscriptions.
 
@@ -272,55 +251,80 @@ class Fanout:
             Whose.
         subscriptions
             All it has from now on.
-        snapshot
-            Topics whose keys it wants to see at once.
+        shown
+            Topics that are new: their keys are shown at once, or go on where the client was.
         reply
-            Frame that must stand before the snapshots: it says what was granted.
+            Makes the frame that must stand before anything shown: it says what was granted.
         now_ns
             The time.
+        snapshot
+            Does it want to see the state of keys that do not go on.
+        positions
+            Where it was.
         """
         if client.group is not None and client.group.signature == signature(subscriptions):
-            self.send(client, reply, now_ns)
+            self.send(client, reply({}), now_ns)
             return
-        # Keys still owed must survive the move; showing them anew is always right.
+        self.delivery.pay_skipped(client, now_ns)
+        # Keys still owed must survive the move; showing them anew is always right. Flushed first:
+        # who is behind is owed what that flush has for it as well.
+        self._settle()
+        self._flush_all(now_ns)
         owed = self._owed(client)
         self._move(client, subscriptions, now_ns)
-        self.send(client, reply, now_ns)
         group = client.group
         if group is None:
+            self.send(client, reply({}), now_ns)
             return
-        wanted = group.keys_of(snapshot, self.directory)
+        wanted = group.keys_of(shown, self.directory)
+        pasts: dict[int, Past] = {}
+        if positions is not None:
+            for code, keys in wanted.items():
+                pasts[code] = past_of(
+                    group, code, keys, positions, self.backlog, self.mirror, self.directory
+                )
+        self.delivery.answer(
+            client, reply(by_topic(pasts.values(), shown) if pasts else {}), now_ns
+        )
+        for code, past in pasts.items():
+            self._tell_past(client, past, now_ns)
+            wanted[code] = wanted[code] & ~past.complete
+        if not snapshot:
+            wanted = {}
         for code, mask in owed.items():
+            if code in pasts:
+                mask = mask & ~pasts[code].complete  # told already
             wanted[code] = wanted[code] | mask if code in wanted else mask
         for code in sorted(wanted):
             keys = wanted[code] & self.directory.known & (self.mirror.seq[code] > 0)
             self._show(client, group, code, keys, now_ns)
         self._catch_up(client, now_ns)
+        self.delivery.place(client)
 
     def resumed(self, client: Client, now_ns: int) -> None:
         """Note that a client's transport has drained."""
         client.grace_bytes = 0
         client.warned = False
         self._settle()
+        self.delivery.pay_skipped(client, now_ns)
         for interval_ms in client.lags:
             conflation = self._conflations.get(interval_ms)
             if conflation is not None:
                 conflation.wake = True
         self.flush_due(now_ns)
+        self.delivery.place(client)
 
-    def send(self, client: Client, data: bytes, now_ns: int, frames: int = 1) -> None:
-        """Write frames to one client."""
-        if client.closed:
-            return
-        client.sink.write(data)
-        client.heard_ns = now_ns
-        self.tally.frames += frames
-        self.tally.sent_bytes += len(data)
+    def send(self, client: Client, data: bytes, now_ns: int) -> None:
+        """Write a frame to one client."""
+        self.delivery.write(client, data, now_ns)
 
     def answer(self, client: Client, reply: bytes, now_ns: int) -> None:
         """Answer a client's question; what it asked for itself is not held against it."""
-        self.send(client, reply, now_ns)
-        client.grace_bytes += len(reply)
+        self.delivery.answer(client, reply, now_ns)
+
+    def close(self, client: Client, code: int, reason: str) -> None:
+        """Close a connection after what is queued."""
+        self.delivery.close(client, code, reason)
 
     def recent(self, query: Query) -> list[str]:
         """Return the last rows of a channel as JSON objects, newest last."""
@@ -328,7 +332,7 @@ class Fanout:
 
     def epoch(self) -> str:
         """Return the epochs of all shards heard so far as one opaque text."""
-        return "-".join(epoch for epoch in self.mirror.epochs if epoch)
+        return self.mirror.epoch()
 
     def seq_of(self, channel: Channel, code: str) -> int:
         """Return the seq of the latest row of a key, 0 when there is none."""
@@ -338,153 +342,87 @@ class Fanout:
         """Return the id of a channel's key, 0 when nobody has introduced it."""
         return self.directory.find(code, board=channel.board)
 
-    # --- mode all -------------------------------------------------------------------------------
+    # --- modes all and skip ---------------------------------------------------------------------
 
-    def _send_every(self, now_ns: int) -> None:
-        """Send the rows gathered for mode all."""
+    def _send_streams(self, now_ns: int) -> None:
+        """Send the rows gathered for modes all and skip."""
         if not self._batch:
             return
-        batch, self._batch = self._batch, {}
-        joined: list[tuple[int, NDArray[np.void], NDArray[np.int64], _Shared]] = []
-        for code in sorted(batch):
-            rows = joined_rows([rows for rows, _ in batch[code]])
-            prev = np.concatenate([prev for _, prev in batch[code]])
-            joined.append((code, rows, prev, self._shared(code, rows, prev)))
-        for group in self._groups.values():
-            pieces = [
-                shared.select(group.every[code])
-                for code, _, _, shared in joined
-                if code in group.every
-            ]
-            frames = sum(count for _, count in pieces)
-            if not frames:
-                continue
-            data = "".join([text for text, _ in pieces]).encode("latin-1")
-            for client in group.members:
-                if client.closed:
-                    continue
-                buffered = client.sink.buffered()
-                if buffered > self._budget + client.grace_bytes:
-                    self._say_bye(
-                        client,
-                        group,
-                        [(code, rows, prev) for code, rows, prev, _ in joined],
-                        now_ns,
-                    )
-                    continue
-                self.send(client, data, now_ns, frames)
-                if buffered > self._budget // 2 + client.grace_bytes and not client.warned:
-                    client.warned = True
-                    self._tell(
-                        client,
-                        {
-                            "op": "warn",
-                            "code": SLOW_CONSUMER,
-                            "reason": "slow_consumer",
-                            "buffered_bytes": buffered,
-                            "budget_bytes": self._budget,
-                        },
-                        now_ns,
-                    )
+        batches, self._batch = self._batch, {}
+        every: dict[Group, Stream] = {}
+        skip: dict[Group, Stream] = {}
+        for code in sorted(batches):
+            batch = self._encodable(
+                code,
+                joined_rows([rows for rows, _ in batches[code]]),
+                np.concatenate([prev for _, prev in batches[code]]),
+            )
+            for audience, streams in ((self._every, every), (self._skip, skip)):
+                for group, keep in audience.hits(code, batch.part.ids):
+                    stream = streams.get(group)
+                    if stream is None:
+                        stream = streams[group] = Stream()
+                    stream.add(batch.select(group.format, keep), batch.part, keep)
+        for group in {**every, **skip}:
+            first, second = every.get(group, NOTHING), skip.get(group, NOTHING)
+            data = first.data() + second.data() if second.count else first.data()
+            # Those who are behind first: who falls behind now has been given its bytes.
+            if group.behind:
+                self.delivery.to_behind(group, first, second, now_ns)
+            self.delivery.to_active(group, data, first.count + second.count, now_ns)
 
-    def _shared(self, code: int, rows: NDArray[np.void], prev: NDArray[np.int64]) -> _Shared:
-        return _Shared(
-            rows["symbol_id"].astype(np.int64),
-            lambda: self._codecs[code].frames(rows, prev, self._epochs(rows, prev)),
-        )
-
-    def _epochs(self, rows: NDArray[np.void], prev: NDArray[np.int64]) -> list[str]:
-        """Return each row's epoch text, or nothing when no row needs it."""
-        if (prev > 0).all():
-            return []
-        return [
-            self.mirror.epochs[shard] for shard in self.mirror.shard[rows["symbol_id"]].tolist()
-        ]
-
-    def _say_bye(
+    def _encodable(
         self,
-        client: Client,
-        group: Group,
-        unsent: Sequence[tuple[int, NDArray[np.void], NDArray[np.int64]]],
-        now_ns: int,
-    ) -> None:
-        """Close a client in mode all that does not keep up, and say where to resume."""
-        positions: dict[str, int] = {}
-        for code, mask in group.every.items():
-            seq = self.mirror.seq[code].copy()
-            for unsent_code, rows, prev in unsent:
-                if unsent_code == code:  # backwards, so that the earliest of a symbol stays
-                    seq[rows["symbol_id"][::-1]] = prev[::-1]
-            for symbol_id in np.flatnonzero(mask & (seq > 0))[:RESUME_KEYS_MAX].tolist():
-                topic = f"{CHANNELS[code].name}.{self.directory.code(symbol_id)}"
-                positions[topic] = int(seq[symbol_id])
-        self.tally.slow_closed += 1
-        self._tell(
-            client,
-            {
-                "op": "bye",
-                "code": SLOW_CONSUMER,
-                "reason": "slow_consumer",
-                "retry": "reconnect",
-                "resume": {"epoch": self.epoch(), "seq": positions},
-            },
-            now_ns,
+        code: int,
+        rows: NDArray[np.void],
+        prev: NDArray[np.int64],
+        merged: MergedPart | None = None,
+    ) -> _Batch:
+        epochs = [] if (prev > 0).all() else self.mirror.epochs_of(rows)
+        ids = rows["symbol_id"].astype(np.int64)
+        return _Batch(
+            Part(code, ids, prev),
+            lambda form: self.codecs[form][code].encode(rows, prev, epochs, merged),
         )
-        client.closed = True
-        client.sink.close(SLOW_CONSUMER, "slow_consumer")
 
     # --- mode conflate --------------------------------------------------------------------------
 
     def _flush(self, conflation: Conflation, now_ns: int) -> None:
         """Send what changed at one interval; note it for those who are behind."""
         flushes = conflation.take(now_ns)
-        shared = [_Shared(flush.ids, self._maker(flush)) for flush in flushes]
-        for group in conflation.groups:
-            masks = group.conflated.get(conflation.interval_ms, {})
-            data: bytes | None = None
-            frames = 0
-            for client in group.members:
-                if client.closed:
-                    continue
-                lag = client.lags.get(conflation.interval_ms)
-                behind = client.sink.buffered() > 0
-                if lag is not None or behind:
-                    self._note_missed(client, conflation.interval_ms, flushes, masks)
-                    if not behind:
-                        self._catch_up_at(client, conflation.interval_ms, now_ns)
-                    continue
-                if data is None:  # encoded only if somebody can take it
-                    pieces = [
-                        part.select(masks[flush.code])
-                        for flush, part in zip(flushes, shared, strict=True)
-                        if flush.code in masks
-                    ]
-                    data = "".join([text for text, _ in pieces]).encode("latin-1")
-                    frames = sum(count for _, count in pieces)
-                if data:
-                    self.send(client, data, now_ns, frames)
+        pieces: dict[Group, list[bytes]] = {}
+        frames: dict[Group, int] = {}
+        for flush in flushes:
+            batch = self._encodable(flush.code, flush.rows, flush.prev, flush.merged)
+            for group, keep in conflation.audience.hits(flush.code, flush.ids):
+                for client in group.behind:
+                    self._note_missed(client, conflation.interval_ms, flush, keep)
+                if group.active:  # encoded only if somebody can take it
+                    pieces.setdefault(group, []).append(batch.select(group.format, keep))
+                    count = len(flush.ids) if keep is None else int(np.count_nonzero(keep))
+                    frames[group] = frames.get(group, 0) + count
+        for group in conflation.audience:
+            # Before anybody catches up: who does is active from then on, and has this flush.
+            if group in pieces:
+                data = b"".join(pieces[group])
+                self.delivery.to_active(group, data, frames[group], now_ns)
+            for client in list(group.behind):
+                if client.lags and not client.sink.buffered():
+                    self._catch_up_at(client, conflation.interval_ms, now_ns)
+                    self.delivery.place(client)
 
     def _flush_all(self, now_ns: int) -> None:
         for conflation in self._conflations.values():
             self._flush(conflation, now_ns)
 
-    def _maker(self, flush: Flush) -> Callable[[], list[str]]:
-        return lambda: self._codecs[flush.code].frames(
-            flush.rows, flush.prev, self._epochs(flush.rows, flush.prev), flush.merged
-        )
-
     def _note_missed(
-        self, client: Client, interval_ms: int, flushes: list[Flush], masks: Masks
+        self, client: Client, interval_ms: int, flush: Flush, keep: NDArray[np.bool_] | None
     ) -> None:
-        for flush in flushes:
-            mask = masks.get(flush.code)
-            keep = mask[flush.ids] if mask is not None else None
-            if keep is None or not keep.any():
-                continue
-            merged = flush.merged.select(keep) if flush.merged is not None else None
-            self.tally.conflated += self._lag(client, interval_ms).mark(
-                flush.code, flush.ids[keep], flush.prev[keep], merged
-            )
+        ids, prev, merged = flush.ids, flush.prev, flush.merged
+        if keep is not None:
+            ids, prev = ids[keep], prev[keep]
+            merged = merged.select(keep) if merged is not None else None
+        self.tally.conflated += self._lag(client, interval_ms).mark(flush.code, ids, prev, merged)
 
     def _lag(self, client: Client, interval_ms: int) -> Lag:
         lag = client.lags.get(interval_ms)
@@ -507,8 +445,9 @@ class Fanout:
             if flush is None:
                 del client.lags[interval_ms]
                 return
-            frames = self._maker(flush)()
-            self.send(client, "".join(frames).encode("latin-1"), now_ns, len(frames))
+            batch = self._encodable(flush.code, flush.rows, flush.prev, flush.merged)
+            data = batch.select(client.format, None)
+            self.delivery.write(client, data, now_ns, len(flush.ids))
 
     # --- groups ---------------------------------------------------------------------------------
 
@@ -521,46 +460,67 @@ class Fanout:
         client.lags.clear()
         client.subscriptions = subscriptions
         if before is not None:
-            del before.members[client]
-            if not before.members:
-                del self._groups[before.signature]
+            self.delivery.leave(client)
+            name = (before.format, before.signature)
+            # A closed client is in no group's lists: its group may be gone, or be another one.
+            if before.empty and self._groups.get(name) is before:
+                del self._groups[name]
+                self._changed[before] = None
         client.group = None
         if subscriptions:
-            wanted = signature(subscriptions)
-            group = self._groups.get(wanted)
+            name = (client.format, signature(subscriptions))
+            group = self._groups.get(name)
             if group is None:
-                group = self._groups[wanted] = Group(subscriptions)
-            group.resolve(self.directory)
-            group.members[client] = None
+                group = self._groups[name] = Group(subscriptions, client.format)
+                group.resolve(self.directory)
+                self._changed[group] = None
             client.group = group
-        self._stale = True
+            self.delivery.place(client)
+
+    def _resolve_all(self) -> None:
+        """Look again which keys the groups mean, after the directory changed."""
+        for group in self._groups.values():
+            if group.resolve(self.directory):
+                self._changed[group] = None
 
     def _settle(self) -> None:
-        """Bring masks, intervals and unions up to date, if anything changed.
+        """Bring audiences and intervals up to date with the groups that changed.
 
-        Late, so that a thousand clients that subscribe at once cost one pass; never too late,
-        because every interval was flushed when the change came and nothing was noted since.
+        Late, so that a client that comes costs little; never too late, because every interval was
+        flushed when the change came and nothing was noted since.
         """
-        if not self._stale:
+        if not self._changed:
             return
-        self._stale = False
-        intervals: dict[int, dict[Group, None]] = {}
-        self._every = {}
-        for group in self._groups.values():
-            group.resolve(self.directory)
-            for code, mask in group.every.items():
-                have = self._every.get(code)
-                self._every[code] = mask if have is None else have | mask
-            for interval_ms in group.conflated:
-                intervals.setdefault(interval_ms, {})[group] = None
-        for interval_ms in [known for known in self._conflations if known not in intervals]:
-            del self._conflations[interval_ms]
-        for interval_ms, groups in intervals.items():
-            conflation = self._conflations.get(interval_ms)
-            if conflation is None:
-                conflation = self._conflations[interval_ms] = Conflation(interval_ms, self.mirror)
-            conflation.groups = groups
-            conflation.watch()
+        changed, self._changed = self._changed, {}
+        touched: dict[int, None] = {}
+        for group in changed:
+            here = self._groups.get((group.format, group.signature)) is group
+            self._every.put(group, group.every if here else {})
+            self._skip.put(group, group.skip if here else {})
+            conflated = group.conflated if here else {}
+            for interval_ms, conflation in self._conflations.items():
+                if group in conflation.audience:
+                    conflation.audience.put(group, conflated.get(interval_ms, {}))
+                    touched[interval_ms] = None
+            for interval_ms, masks in conflated.items():
+                known = self._conflations.get(interval_ms)
+                if known is None:
+                    known = self._conflations[interval_ms] = Conflation(interval_ms, self.mirror)
+                known.audience.put(group, masks)
+                touched[interval_ms] = None
+        for interval_ms in touched:
+            conflation = self._conflations[interval_ms]
+            if len(conflation.audience):
+                conflation.watch()
+            else:
+                del self._conflations[interval_ms]
+        self._watched = {}
+        for audience in (self._every, self._skip):
+            for code in audience.codes():
+                mask = audience.watched(code)
+                assert mask is not None
+                have = self._watched.get(code)
+                self._watched[code] = mask if have is None else have | mask
 
     def _owed(self, client: Client) -> Masks:
         """Return the keys a client has not been sent yet."""
@@ -574,40 +534,48 @@ class Fanout:
     def _show(
         self, client: Client, group: Group, code: int, keys: NDArray[np.bool_], now_ns: int
     ) -> None:
-        """Send snaps of some keys of a channel: at once in mode all, else as fast as it reads."""
-        every = group.every.get(code)
-        if every is not None:
-            rows = self.mirror.take(code, np.flatnonzero(keys & every))
-            if len(rows):
-                prev = np.full(len(rows), REQUESTED)
-                frames = self._codecs[code].frames(rows, prev, self._epochs(rows, prev))
-                self.send(client, "".join(frames).encode("latin-1"), now_ns, len(frames))
-                client.grace_bytes = client.sink.buffered()
+        """Send snaps of some keys of a channel: streams at once, the rest as fast as it reads."""
+        for masks in (group.every, group.skip):
+            if code in masks:
+                ids = np.flatnonzero(keys & masks[code])
+                before = client.sink.buffered()
+                self.delivery.show(client, code, ids, now_ns)
+                client.grace_bytes += client.sink.buffered() - before
         for interval_ms, masks in group.conflated.items():
             if code in masks:
                 ids = np.flatnonzero(keys & masks[code])
                 if len(ids):
                     self._lag(client, interval_ms).mark(code, ids, np.full(len(ids), REQUESTED))
 
-    # --- notices --------------------------------------------------------------------------------
+    def _tell_past(self, client: Client, past: Past, now_ns: int) -> None:
+        """Let the keys of a channel go on where the client was."""
+        tally, rows, before = self.tally, past.rows, client.sink.buffered()
+        if len(rows):
+            seq = rows["seq"].astype(np.int64)
+            frames = self._encodable(past.code, rows, seq - 1)
+            replay(self.delivery, client, frames.encoded(client.format), past.code, rows, now_ns)
+        for owed in past.owed:
+            if len(owed.ids):
+                self._lag(client, owed.interval_ms).mark(
+                    past.code, owed.ids, owed.prev, owed.merged
+                )
+        tally.resumed += int(past.complete.sum())
+        tally.resume_refused += past.missed
+        tally.resumed_rows += sum(recovery.rows for recovery in past.topics.values())
+        client.grace_bytes += client.sink.buffered() - before
 
-    def _tell(self, client: Client, message: dict[str, object], now_ns: int) -> None:
-        self.send(client, frame_bytes(orjson.dumps(message)), now_ns)
+    # --- notices --------------------------------------------------------------------------------
 
     def _tell_gap(self, reason: str, frame: BusFrame, now_ns: int) -> None:
         """Tell subscribers that something was lost. Those who are far behind learn it by `n`."""
-        data = frame_bytes(
-            orjson.dumps(
-                {
-                    "op": "gap",
-                    "reason": reason,
-                    "shard": frame.shard,
-                    "epoch": str(frame.epoch),
-                    "lost_frames": frame.lost_frames,
-                    "now_ns": now_ns,
-                }
-            )
-        )
+        notice = {
+            "op": "gap",
+            "reason": reason,
+            "shard": frame.shard,
+            "epoch": str(frame.epoch),
+            "lost_frames": frame.lost_frames,
+            "now_ns": now_ns,
+        }
         for client in self.clients:
             if client.group is not None and client.sink.buffered() <= self._budget:
-                self.send(client, data, now_ns)
+                self.delivery.tell(client, notice, now_ns)

@@ -37,3 +37,9 @@ def framed(payload: str) -> str:
 def frame_bytes(payload: bytes) -> bytes:
     """Return one text frame of a UTF-8 payload."""
     return HEADERS[len(payload)].encode("latin-1") + payload
+
+
+def payload_of(frame: bytes) -> memoryview:
+    """Return the payload of one whole frame of ours."""
+    size = frame[1]
+    return memoryview(frame)[2 + (2 if size == 126 else 8 if size == 127 else 0) :]

@@ -16,15 +16,18 @@ from gateway.directory import Directory
 from gateway.topics import Topic, parse
 
 if TYPE_CHECKING:
-    from gateway.fanout import Client
+    from gateway.sinks import Client, Send
 
-Mode = Literal["all", "conflate"]
+Mode = Literal["all", "conflate", "skip"]
+Format = Literal["json", "bin"]
 Masks = dict[int, NDArray[np.bool_]]  # channel code -> bool (capacity,)
+
+MODES: tuple[Mode, ...] = ("all", "conflate", "skip")
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """How a topic is delivered. `interval_ms` is 0 in mode all."""
+    """How a topic is delivered. `interval_ms` is 0 but in mode conflate."""
 
     mode: Mode
     interval_ms: int
@@ -36,7 +39,7 @@ Signature = frozenset[tuple[str, int, Spec]]
 
 
 def signature(subscriptions: Subscriptions) -> Signature:
-    """Return what makes two clients equal."""
+    """Return what makes two clients of one format equal."""
     return frozenset(
         (topic, code, spec)
         for topic, specs in subscriptions.items()
@@ -45,23 +48,33 @@ def signature(subscriptions: Subscriptions) -> Signature:
 
 
 class Group:
-    """Clients that asked for the same.
+    """Clients that asked for the same, in the same format.
 
     Attributes
     ----------
     every
         Masks of the keys wanted in mode all.
+    skip
+        Masks of the keys wanted in mode skip.
     conflated
         Interval in ms -> masks of the keys wanted at that interval.
-    members
-        The clients, in the order they came (a dict used as an ordered set).
+    active
+        Clients that have taken everything so far -> how to send to them.
+    behind
+        Clients that have not: their transport holds bytes, or something is owed to them.
+    heard_ns
+        When the active ones were sent something last.
     """
 
-    def __init__(self, subscriptions: Subscriptions) -> None:
+    def __init__(self, subscriptions: Subscriptions, form: Format) -> None:
         self.signature = signature(subscriptions)
+        self.format = form
         self.every: Masks = {}
+        self.skip: Masks = {}
         self.conflated: dict[int, Masks] = {}
-        self.members: dict[Client, None] = {}
+        self.active: dict[Client, Send] = {}
+        self.behind: dict[Client, None] = {}
+        self.heard_ns = 0
         self._version = -1
         self._topics: dict[int, list[tuple[Topic, Spec]]] = {}
         for text, specs in subscriptions.items():
@@ -72,22 +85,43 @@ class Group:
         for topics in self._topics.values():
             topics.sort(key=lambda pair: pair[0].specificity)
 
-    def resolve(self, directory: Directory) -> None:
-        """Bring the masks up to date."""
+    @property
+    def empty(self) -> bool:
+        """Has nobody stayed."""
+        return not self.active and not self.behind
+
+    def resolve(self, directory: Directory) -> bool:
+        """Bring the masks up to date; say whether they changed."""
         if self._version == directory.version:
-            return
+            return False
         self._version = directory.version
-        self.every, self.conflated = {}, {}
+        self.every, self.skip, self.conflated = {}, {}, {}
         for code, topics in self._topics.items():
             owner = owners(topics, directory, board=CHANNELS[code].board)
             for index, (_, spec) in enumerate(topics):
-                masks = (
-                    self.every
-                    if spec.mode == "all"
-                    else self.conflated.setdefault(spec.interval_ms, {})
-                )
+                masks = self._masks(spec)
                 mine = owner == index
                 masks[code] = masks[code] | mine if code in masks else mine
+        return True
+
+    def _masks(self, spec: Spec) -> Masks:
+        if spec.mode == "all":
+            return self.every
+        if spec.mode == "skip":
+            return self.skip
+        return self.conflated.setdefault(spec.interval_ms, {})
+
+    def deciding(self, code: int, directory: Directory) -> tuple[list[str], NDArray[np.int32]]:
+        """Return the topics that name keys of a channel, and for each id which of them decides.
+
+        Returns
+        -------
+        (texts, owner)
+            `owner` is int32 (capacity,): an index into `texts`, -1 for none.
+        """
+        topics = self._topics.get(code, [])
+        owner = owners(topics, directory, board=CHANNELS[code].board)
+        return [topic.text for topic, _ in topics], owner
 
     def keys_of(self, texts: frozenset[str], directory: Directory) -> Masks:
         """Return the keys whose deciding topic is one of `texts`."""
@@ -95,8 +129,7 @@ class Group:
         for code, topics in self._topics.items():
             chosen = [i for i, (topic, _) in enumerate(topics) if topic.text in texts]
             if chosen:
-                owner = owners(topics, directory, board=CHANNELS[code].board)
-                found[code] = np.isin(owner, chosen)
+                found[code] = np.isin(self.deciding(code, directory)[1], chosen)
         return found
 
 

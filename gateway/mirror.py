@@ -59,6 +59,14 @@ class Mirror:
         self.shard[ids] = -1
         return ids
 
+    def epoch(self) -> str:
+        """Return the epochs of all sources heard so far as one opaque text."""
+        return "-".join(epoch for epoch in self.epochs if epoch)
+
+    def epochs_of(self, rows: NDArray[np.void]) -> list[str]:
+        """Return the epoch text of each row's source."""
+        return [self.epochs[shard] for shard in self.shard[rows["symbol_id"]].tolist()]
+
     def take(self, code: int, ids: NDArray[np.int64]) -> NDArray[np.void]:
         """Return copies of a channel's rows for these ids."""
         return pick(self.rows[code], ids)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.schema.channels import Channel
 from engine.schema.codes import AlertType, Severity
 from gateway.directory import Directory
-from gateway.encode import Codec
+from gateway.encode import JsonCodec
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Recent:
         Rows whose key has no name yet are not shown.
     """
 
-    def __init__(self, channel: Channel, codec: Codec, directory: Directory) -> None:
+    def __init__(self, channel: Channel, codec: JsonCodec, directory: Directory) -> None:
         self._entries: deque[_Entry] = deque(maxlen=channel.keep)
         self._codec = codec
         self._directory = directory

@@ -9,7 +9,8 @@ from engine.clock import iso_ict, trade_day
 from engine.market.sessions import ict_second, phase_at
 from engine.schema import SCHEMA_ID
 from engine.schema.codes import FeedState, Venue
-from gateway.protocol import Limits
+from gateway.conversation import MESSAGES_PER_SECOND_MAX, Conversation, Limits, State
+from gateway.groups import Format
 from gateway.settings import GatewaySettings
 
 PROTOCOL_VERSION = 1
@@ -39,15 +40,27 @@ def feed(state: FeedState | None) -> dict[str, str]:
 def hello(
     settings: GatewaySettings,
     limits: Limits,
+    form: Format,
+    conversation: Conversation,
     epoch: str,
     state: FeedState | None,
     latest_exch_s: NDArray[np.uint32],
     now_ns: int,
+    *,
+    needs_token: bool,
 ) -> dict[str, object]:
     """Return the first frame of every connection."""
+    token = conversation.token
+    auth: dict[str, object] = {"auth": "none"}
+    if conversation.state is State.WAITING:
+        auth = {"auth": "required"}
+    elif needs_token and token is not None:
+        auth = {"auth": "ok", "name": token.name, "scopes": list(token.scopes)}
     return {
         "op": "hello",
         "v": PROTOCOL_VERSION,
+        "format": form,
+        **auth,
         "epoch": epoch,
         "schema": SCHEMA_ID,
         "session": sessions(latest_exch_s),
@@ -55,7 +68,10 @@ def hello(
         "limits": {
             "topics": limits.topics_max,
             "message_bytes": limits.message_bytes_max,
+            "messages_per_s": MESSAGES_PER_SECOND_MAX,
             "connections": settings.clients_max,
+            "address_clients": settings.address_clients_max,
+            "replays": settings.replays_max,
             "budget_bytes": settings.client_budget_bytes,
             "intervals_ms": list(limits.intervals_ms),
         },

@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import uvloop
@@ -28,6 +29,8 @@ def run(
     ready: Callable[[int], None],
     *,
     feed_state: Callable[[], FeedState | None] = _nobody_knows,
+    past: Sequence[Path] = (),
+    travel_command: Sequence[str] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -43,6 +46,10 @@ def run(
         Called with the port once clients can connect.
     feed_state
         The ingest's word on the feed; asked for hello and heartbeats.
+    past
+        Delta logs of the sources, for clients of the gateway before this one.
+    travel_command
+        Starts a time travel; empty: there is none.
 
     Raises
     ------
@@ -50,7 +57,17 @@ def run(
         Public address, busy port, or settings that cannot work.
     """
     settings.check()
-    uvloop.run(serve(settings, counters, clock, ready, feed_state=feed_state))
+    uvloop.run(
+        serve(
+            settings,
+            counters,
+            clock,
+            ready,
+            feed_state=feed_state,
+            past=past,
+            travel_command=travel_command,
+        )
+    )
 
 
 async def serve(
@@ -61,6 +78,8 @@ async def serve(
     *,
     stop: asyncio.Event | None = None,
     feed_state: Callable[[], FeedState | None] = _nobody_knows,
+    past: Sequence[Path] = (),
+    travel_command: Sequence[str] = (),
 ) -> None:
     """Serve inside a running loop until `stop`, SIGTERM or SIGINT (see `run`)."""
     settings.check()
@@ -72,6 +91,15 @@ async def serve(
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         subscriber = Subscriber(context, settings.endpoints)
-        await Gateway(settings, counters, clock, subscriber, feed_state).serve(ready, stop)
+        gateway = Gateway(
+            settings,
+            counters,
+            clock,
+            subscriber,
+            feed_state,
+            past=past,
+            travel_command=travel_command,
+        )
+        await gateway.serve(ready, stop)
     finally:
         context.destroy(linger=0)

@@ -63,8 +63,8 @@ def test_a_busy_port_is_said_with_its_number() -> None:
     assert "set gateway.port" in text
 
 
-def test_a_public_address_is_refused_until_tokens_exist() -> None:
-    assert "only loopback" in up("--set", "gateway.host=0.0.0.0")
+def test_a_public_address_is_refused_without_tokens() -> None:
+    assert "tokens_file" in up("--set", "gateway.host=0.0.0.0")
 
 
 def test_too_little_shared_memory_is_said_with_both_numbers() -> None:

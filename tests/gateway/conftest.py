@@ -5,7 +5,7 @@ import orjson
 import pytest
 
 from gateway.directory import Directory
-from gateway.encode import codecs
+from gateway.encode import json_codecs
 from tests.gateway.gallery import payloads
 from tests.gateway.market import Market
 
@@ -22,12 +22,12 @@ def encode(market):
     directory = Directory(64)
     rows = market.latest["symbol"]
     directory.learn(rows[rows["seq"] > 0])
-    table = codecs(directory)
+    table = json_codecs(directory)
 
     def one(channel, row, prev=None, merged=None):
         rows = np.array([row], channel.dtype)
         before = rows["seq"] - 1 if prev is None else np.array([prev])
-        (payload,) = payloads(table[channel.code].frames(rows, before, ["42"], merged))
+        (payload,) = payloads(table[channel.code].texts(rows, before, ["42"], merged))
         return orjson.loads(payload)
 
     return one

@@ -28,7 +28,7 @@ from engine.schema.codes import (
     WeightsSource,
 )
 from gateway.directory import Directory
-from gateway.encode import REQUESTED, codecs
+from gateway.encode import REQUESTED, json_codecs
 from tests.gateway.client import split_frames
 from tests.gateway.market import MORNING_S, Market
 
@@ -489,14 +489,14 @@ def golden_frames():
     market = a_market()
     directory = Directory(64)
     directory.learn(market.latest["symbol"][1 : len(market.ids) + 1])
-    table = codecs(directory)
+    table = json_codecs(directory)
     market.clock_s = MORNING_S + 2
     return [
         payload
         for part in (first_rows, bars, flows, indices, orders, alerts, board, states)
         for channel, row, prev in part(market)
         for payload in payloads(
-            table[channel.code].frames(
+            table[channel.code].texts(
                 np.array([row], channel.dtype), np.array([prev]), [str(market.epoch)]
             )
         )

@@ -86,9 +86,11 @@ class Tape:
     async def __aexit__(self, *error):
         self.stop.set()
         self._answering.cancel()
-        await self._serving
-        self.publisher.close()
-        self.context.destroy(linger=0)
+        try:
+            await self._serving
+        finally:
+            self.publisher.close()
+            self.context.destroy(linger=0)
 
     async def _answer(self):
         """The shard's loop: beacons and snapshots."""

@@ -1,7 +1,8 @@
 """Clients of a Fanout without sockets: a sink whose kernel can be told to take nothing."""
 
-from gateway.fanout import Client, Fanout
+from gateway.fanout import Fanout
 from gateway.groups import Spec
+from gateway.sinks import Client
 from gateway.topics import parse
 from tests.gateway.client import ClientModel, split_frames
 from tests.gateway.market import CAPACITY
@@ -15,16 +16,26 @@ class FakeSink:
 
     def __init__(self):
         self.full = False
+        self.takes = 1 << 40  # bytes in one call
         self.queued = bytearray()
         self.sent = bytearray()
         self.writes = 0
         self.closed_with = None
         self.queued_max = 0
 
-    def write(self, data):
+    def send(self, data):
         assert self.closed_with is None, "a write after close"
+        assert not self.queued, "bytes overtake those that wait"
         self.writes += 1
-        (self.queued if self.full or self.queued else self.sent).extend(data)
+        if self.full:
+            raise BlockingIOError
+        taken = min(len(data), self.takes)
+        self.sent.extend(data[:taken])
+        return taken
+
+    def queue(self, data):
+        assert self.closed_with is None, "a write after close"
+        self.queued.extend(data)
         self.queued_max = max(self.queued_max, len(self.queued))
 
     def buffered(self):
@@ -56,14 +67,19 @@ class Desk:
                 for channel in parse(text).channels
             }
         self.fanout.change(
-            client, subscriptions, frozenset(topics if snapshot else ()), b"", self.now_ns
+            client,
+            subscriptions,
+            frozenset(topics),
+            lambda _: b"",
+            self.now_ns,
+            snapshot=snapshot,
         )
         return client.sink
 
     def leave(self, name, *topics):
         client = self.clients[name]
         left = {t: s for t, s in client.subscriptions.items() if t not in topics}
-        self.fanout.change(client, left, frozenset(), b"", self.now_ns)
+        self.fanout.change(client, left, frozenset(), lambda _: b"", self.now_ns)
 
     def feed(self, *frames):
         for frame in frames:
@@ -90,4 +106,4 @@ class Desk:
 
 
 def spec_of(mode, interval_ms):
-    return Spec(mode, 0 if mode == "all" else interval_ms)
+    return Spec(mode, interval_ms if mode == "conflate" else 0)

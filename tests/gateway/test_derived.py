@@ -12,7 +12,7 @@ from engine.schema.channels import ALERTS, BASIS, BOOK, BY_NAME, FOREIGN, QUOTE,
 from engine.schema.codes import AlertType, BasisState, DeltaFlag, Phase, Side
 from gateway.derived import BARE
 from gateway.directory import Directory
-from gateway.encode import codecs
+from gateway.encode import json_codecs
 from gateway.texts import price_text
 from tests.gateway.gallery import DAY, payloads
 from tests.gateway.market import Market
@@ -50,7 +50,7 @@ def test_ratios_of_stats_are_written_as_ever(last, reference, value, volume, uni
     row["phase_side_volume_shares"][Phase.CONTINUOUS, Side.BUY] = buy
     row["phase_side_volume_shares"][Phase.ATC, Side.SELL] = sell
     rows = np.array([row], STATS.dtype)
-    (frame,) = payloads(codecs(directory)[STATS.code].frames(rows, np.array([0]), ["1"]))
+    (frame,) = payloads(json_codecs(directory)[STATS.code].texts(rows, np.array([0]), ["1"]))
     want = ratios_as_ever(last, reference, value, volume, unit, buy, sell)
     assert frame.decode().endswith("," + want + "}}")
 
@@ -141,6 +141,6 @@ def test_vietnamese_travels_as_ascii(market):
     directory.learn(market.latest["symbol"][1:3])
     row = market.put(ALERTS, "FPT", alert_type=AlertType.HALT, trade_day=DAY)
     rows = np.array([row], ALERTS.dtype)
-    (frame,) = payloads(codecs(directory)[ALERTS.code].frames(rows, np.array([0]), ["1"]))
+    (frame,) = payloads(json_codecs(directory)[ALERTS.code].texts(rows, np.array([0]), ["1"]))
     assert frame.isascii()
     assert "tạm ngừng" in orjson.loads(frame)["data"]["text_vi"]

@@ -29,7 +29,7 @@ from engine.schema.codes import (
 )
 from gateway.derived import told_measures
 from gateway.directory import Directory
-from gateway.encode import REQUESTED, ch_of, codecs
+from gateway.encode import REQUESTED, ch_of, json_codecs
 from gateway.merge import Merged
 from gateway.texts import price_text
 from tests.gateway.client import split_frames
@@ -125,7 +125,7 @@ def test_mixed_batches_keep_the_order_of_rows(market):
     rows = np.concatenate([np.array([market.quote("FPT", i, i)]) for i in range(4)])
     prev = np.array([0, 1, REQUESTED, 3])
     frames = [
-        orjson.loads(p) for p in payloads(codecs(directory)[2].frames(rows, prev, list("abcd")))
+        orjson.loads(p) for p in payloads(json_codecs(directory)[2].texts(rows, prev, list("abcd")))
     ]
     assert [(f["op"], f["seq"], f.get("epoch")) for f in frames] == [
         ("snap", 1, "a"),
@@ -300,7 +300,7 @@ def test_hostile_codes_stay_valid_json_and_ascii():
     directory.learn(rows)
     quote = np.zeros(1, QUOTE.dtype)
     quote["seq"], quote["symbol_id"] = 1, 1
-    (payload,) = payloads(codecs(directory)[2].frames(quote, np.zeros(1, np.int64), ["1"]))
+    (payload,) = payloads(json_codecs(directory)[2].texts(quote, np.zeros(1, np.int64), ["1"]))
     assert payload.isascii()
     assert orjson.loads(payload)["topic"] == 'quote.A"\\\\xff\n'
 

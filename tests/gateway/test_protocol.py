@@ -9,10 +9,19 @@ from hypothesis import strategies as st
 
 from engine.schema.channels import ALERTS
 from engine.schema.codes import AlertType, Severity
+from engine.tokens import Token
+from gateway.conversation import (
+    MESSAGES_PER_SECOND_MAX,
+    Conversation,
+    Limits,
+    State,
+    Travel,
+)
 from gateway.errors import RETRY, ErrorCode
 from gateway.groups import Spec
-from gateway.protocol import ERRORS_MAX, MESSAGES_PER_SECOND_MAX, Conversation, Limits, step
+from gateway.protocol import ERRORS_MAX, TABLE, step
 from gateway.recent import Query
+from gateway.resume import Since
 from gateway.settings import INTERVAL_STEPS_MS
 from gateway.topics import parse
 
@@ -33,9 +42,14 @@ LIMITS = Limits(
 TRADE_CH, QUOTE_CH = 1 << 20, 2 << 20
 
 
+DESK = Token("desk-1", ("trade.*", "quote.VN30*"), b"")
+
+
 class World:
     SYMBOLS: ClassVar = {"FPT": 1, "VN30F2108": 2, "VN30F2109": 3}
     BOARD: ClassVar = {"HOSE": 60, "HOSE-VALUE": 61, "VN30": 62}
+
+    replays = 1
 
     def __init__(self):
         self.queries = []
@@ -52,6 +66,12 @@ class World:
     def recent(self, query):
         self.queries.append(query)
         return [{"topic": "alerts.FPT", "seq": 7, "data": {}}]
+
+    def token_of(self, secret):
+        return DESK if secret == "right" else None
+
+    def replays_free(self):
+        return self.replays
 
 
 def say(message, conversation=None, now_ns=0, world=None):
@@ -180,27 +200,13 @@ ALL, C50, C100 = (Spec("all", 0), Spec("conflate", 50), Spec("conflate", 100))
             {"bar.1m.VN30*": {8: C50}},
             {"bar.1m.VN30*"},
         ),
-        (
-            sub("trade.FPT", since={"epoch": "1", "seq": {"trade.FPT": 3}}),
-            {
-                "trade.FPT": {
-                    "ch": TRADE_CH | 1,
-                    "mode": "all",
-                    "interval_ms": 0,
-                    "recovered": False,
-                    "seq": 1840,
-                }
-            },
-            {"trade.FPT": {1: ALL}},
-            {"trade.FPT"},
-        ),
     ],
 )
 def test_sub(message, granted, subscriptions, shown):
     done = say({**message, "id": 7})
     assert done.reply == {"op": "sub_ok", "id": 7, "topics": granted}
     assert done.conversation.subscriptions == subscriptions
-    assert done.snapshot == shown
+    assert (done.shown if done.snapshot else frozenset()) == shown
     assert not done.bad
     assert done.close is None
 
@@ -241,10 +247,10 @@ def test_sub_is_idempotent_and_a_changed_mode_is_shown_anew():
     first = say(sub("trade.FPT"))
     again = say(sub("trade.FPT"), first.conversation)
     assert again.conversation.subscriptions == first.conversation.subscriptions
-    assert again.snapshot == frozenset()
+    assert again.shown == frozenset()
     assert again.reply == first.reply
     changed = say(sub("trade.FPT", mode="conflate"), first.conversation)
-    assert changed.snapshot == {"trade.FPT"}
+    assert changed.shown == {"trade.FPT"}
     assert len(changed.conversation.subscriptions) == 1
 
 
@@ -350,7 +356,7 @@ def test_a_bad_argument_of_recent_is_named(asked, field):
         (b"null", 4000, "object"),
         (b" " * 1_001, 4009, "1001"),
         ({}, 4000, "op"),
-        ({"op": "dance"}, 4000, "dance"),
+        ({"op": "dance"}, 4000, "unsub"),
         ({"op": ["sub"]}, 4000, "op"),
         ({"op": "ping", "id": 1.5}, 4000, "id"),
         ({"op": "ping", "id": True}, 4000, "id"),
@@ -360,7 +366,7 @@ def test_a_bad_argument_of_recent_is_named(asked, field):
         ({"op": "sub", "topics": []}, 4000, "topics"),
         ({"op": "sub", "topics": "trade.FPT"}, 4000, "topics"),
         ({"op": "sub", "topics": ["trade.FPT", 7]}, 4000, "topics"),
-        (sub("trade.FPT", mode="skip"), 4000, "mode"),
+        (sub("trade.FPT", mode="fast"), 4000, "mode"),
         (sub("trade.FPT", mode=1), 4000, "mode"),
         (sub("trade.FPT", interval_ms=-1), 4000, "interval_ms"),
         (sub("trade.FPT", interval_ms=True), 4000, "interval_ms"),
@@ -495,3 +501,199 @@ def test_topics(text, channels, pattern, wildcard):
         pattern,
         wildcard,
     )
+
+
+# --- since ----------------------------------------------------------------------------------------
+
+
+def test_since_says_where_the_client_was():
+    done = say(sub("trade.*", since={"epoch": "12-7", "seq": {"trade.FPT": 3, "trade.*": 0}}))
+    assert done.since == Since(frozenset({"12", "7"}), {"trade.FPT": 3, "trade.*": 0})
+    assert say(sub("trade.*")).since is None
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        7,
+        [],
+        {"epoch": "1"},
+        {"seq": {}},
+        {"epoch": 1, "seq": {}},
+        {"epoch": "1" * 600, "seq": {}},
+        {"epoch": "1", "seq": []},
+        {"epoch": "1", "seq": {"trade.FPT": -1}},
+        {"epoch": "1", "seq": {"trade.FPT": "3"}},
+        {"epoch": "1", "seq": {"trade.FPT": True}},
+        {"epoch": "1", "seq": {"trade.FPT": 1 << 63}},
+    ],
+)
+def test_a_since_that_makes_no_sense_names_itself(since):
+    done = say(sub("trade.FPT", since=since))
+    assert done.reply["code"] == 4000
+    assert "since" in done.reply["message"]
+
+
+# --- set ------------------------------------------------------------------------------------------
+
+
+def test_set_changes_how_topics_are_delivered_and_shows_nothing():
+    held = say(sub("trade.FPT", "quote.FPT")).conversation
+    done = say({"op": "set", "id": 5, "topics": ["trade.FPT", "stats.FPT"], "mode": "skip"}, held)
+    assert done.reply == {
+        "op": "set_ok",
+        "id": 5,
+        "topics": {"trade.FPT": {"mode": "skip", "interval_ms": 0}},
+        "err": {"stats.FPT": 4004},
+    }
+    assert done.shown == frozenset()
+    assert done.conversation.subscriptions == {
+        "trade.FPT": {1: Spec("skip", 0)},
+        "quote.FPT": {2: C50},
+    }
+
+
+def test_set_needs_something_to_set():
+    held = say(sub("trade.FPT")).conversation
+    assert say({"op": "set", "topics": ["trade.FPT"]}, held).reply["code"] == 4000
+
+
+# --- schema ---------------------------------------------------------------------------------------
+
+
+def test_schema_tells_every_public_channel():
+    reply = say({"op": "schema", "id": 1}).reply
+    assert (reply["op"], reply["id"]) == ("schema_ok", 1)
+    assert set(reply["channels"]) >= set(PUBLIC)
+    assert reply["header"]["bytes"] == 16
+
+
+# --- auth -----------------------------------------------------------------------------------------
+
+WAITING = Conversation(state=State.WAITING)
+
+
+def test_every_verb_is_in_every_state():
+    assert len({frozenset(verbs) for verbs in TABLE.values()}) == 1
+    assert set(TABLE) == set(State)
+
+
+@pytest.mark.parametrize("op", sorted(TABLE[State.OPEN].keys() - {"auth", "ping"}))
+def test_nothing_is_told_before_the_token(op):
+    done = say({"op": op, "topics": ["trade.FPT"]}, WAITING)
+    assert (done.reply["code"], done.close) == (4001, None)
+    assert done.conversation.subscriptions == {}
+    assert done.conversation.state is State.WAITING
+
+
+def test_a_token_opens_the_conversation():
+    done = say({"op": "auth", "id": 1, "token": "right"}, WAITING)
+    assert done.reply == {
+        "op": "auth_ok",
+        "id": 1,
+        "name": "desk-1",
+        "scopes": ["trade.*", "quote.VN30*"],
+    }
+    assert done.conversation.state is State.OPEN
+    assert done.conversation.token is DESK
+
+
+@pytest.mark.parametrize("token", ["wrong", "", None, 7, "x" * 900])
+def test_a_wrong_token_is_told_and_closed(token):
+    done = say({"op": "auth", "token": token}, WAITING)
+    assert (done.reply["code"], int(done.close)) == (4001, 4001)
+    assert "wrong" not in done.reply["message"]
+
+
+def test_who_needs_no_token_may_say_one():
+    assert say({"op": "auth", "token": "any"}).reply["op"] == "auth_ok"
+
+
+def test_topics_outside_the_scopes_are_refused_one_by_one():
+    done = say(
+        sub("trade.FPT", "trade.*", "quote.FPT", "quote.VN30F*", "*"), Conversation(token=DESK)
+    )
+    assert list(done.reply["topics"]) == ["trade.FPT", "trade.*", "quote.VN30F*"]
+    assert done.reply["err"] == {"quote.FPT": 4003, "*": 4003}
+    assert done.forbidden == 2
+    refused = say({"op": "recent", "channel": "alerts"}, Conversation(token=DESK))
+    assert refused.reply["code"] == 4003
+
+
+# --- replay ---------------------------------------------------------------------------------------
+
+
+def replay(*topics, **rest):
+    return {"op": "replay", "id": 9, "topics": list(topics), "from": "09:15:00", **rest}
+
+
+def test_replay():
+    done = say(replay("trade.FPT", "quote.VN30*", "market.VN30", "trade.XYZ", speed=20))
+    assert done.travel == Travel(
+        9, {"trade.FPT": {1: ALL}, "quote.VN30*": {2: C50}}, 9 * 3_600 + 15 * 60, 20.0
+    )
+    assert done.conversation.travel == done.travel
+    assert done.conversation.subscriptions == {}  # live only when it is over
+    assert done.reply["op"] == "replay_ok"
+    assert done.reply["err"] == {"market.VN30": 4004, "trade.XYZ": 4004}
+    assert (done.reply["from"], done.reply["speed"]) == ("09:15:00", 20.0)
+
+
+def test_a_replay_of_nothing_begins_nothing():
+    done = say(replay("trade.XYZ"))
+    assert done.travel is None
+    assert done.conversation.travel is None
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "code"),
+    [
+        (["trade.FPT"], "trade.FPT", 4000),  # the same key live and of the past at once
+        (["trade.*"], "trade.FPT", 4000),
+        (["*"], "quote.VN30*", 4000),
+        (["trade.FPT"], "trade.F*", 4000),
+        (["trade.FPT"], "quote.FPT", None),
+        (["trade.FPT"], "trade.VN30F2108", None),
+    ],
+)
+def test_a_key_is_live_or_replayed_never_both(held, asked, code):
+    before = say(sub(*held)).conversation
+    done = say(replay(asked), before)
+    assert done.reply.get("err", {}).get(asked) == code
+    if code is None:
+        later = say(sub("trade.*", asked), done.conversation)
+        assert later.reply["err"][asked] == 4000
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"from": "9:15"}, "from"),
+        ({"from": "24:00:00"}, "from"),
+        ({"from": 33300}, "from"),
+        ({"speed": -1}, "speed"),
+        ({"speed": 0.5}, "speed"),
+        ({"speed": 1_001}, "speed"),
+        ({"speed": "fast"}, "speed"),
+        ({"speed": True}, "speed"),
+    ],
+)
+def test_a_replay_that_makes_no_sense_names_the_field(fields, word):
+    done = say({**replay("trade.FPT"), **fields})
+    assert done.reply["code"] == 4000
+    assert done.reply["message"].startswith(word)
+
+
+def test_one_replay_at_a_time_and_only_as_many_as_there_are():
+    first = say(replay("trade.FPT")).conversation
+    assert say(replay("quote.FPT"), first).reply["code"] == 4000
+    full = World()
+    full.replays = 0
+    assert say(replay("trade.FPT"), world=full).reply["code"] == 4029
+
+
+def test_leaving_a_topic_of_a_replay_ends_it():
+    travelling = say(replay("trade.FPT", "quote.FPT")).conversation
+    done = say({"op": "unsub", "topics": ["quote.FPT"]}, travelling)
+    assert done.reply["topics"] == ["quote.FPT"]
+    assert done.conversation.travel is None

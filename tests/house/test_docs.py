@@ -26,9 +26,10 @@ from engine.schema.codes import (
 )
 from engine.schema.counters import COUNTER_LAYOUTS
 from engine.schema.slots import SLOT
-from engine.wiring.status import Sources, StatusLine
+from engine.status import Sources
+from engine.wiring.status import StatusLine
 from gateway.directory import Directory
-from gateway.encode import Codec
+from gateway.encode import JsonCodec
 from gateway.errors import RETRY, ErrorCode
 from gateway.status import feed
 from tests.house.sources import ROOT, text_files
@@ -38,7 +39,7 @@ from tools.simulator import faults
 CLIENT, OPERATOR = "docs/client-protocol.md", "docs/operations.md"
 SIMULATOR = "docs/simulator.md"
 RULES, WALK = "docs/market-rules.md", "docs/new-channel.md"
-PAGES = ("README.md", "ARCHITECTURE.md", CLIENT, OPERATOR, SIMULATOR, RULES, WALK)
+PAGES = ("README.md", "ARCHITECTURE.md", CLIENT, OPERATOR, SIMULATOR, RULES, WALK, "docs/rest.md")
 SECTIONS = {*config.SECTIONS, config.RULES}
 EXAMPLE = ROOT / "vntape.example.toml"
 PUBLIC = [channel for channel in CHANNELS if channel.public]
@@ -75,8 +76,8 @@ def test_every_public_channel_is_described(channel):
 @pytest.mark.parametrize("channel", PUBLIC, ids=lambda channel: channel.name)
 def test_every_field_a_client_sees_is_named(channel):
     text = page(CLIENT)
-    codec = Codec(channel, Directory(2))
-    frame = codec.frames(blank(channel), np.zeros(1, np.int64), [""])[0]
+    codec = JsonCodec(channel, Directory(2))
+    frame = codec.texts(blank(channel), np.zeros(1, np.int64), [""])[0]
     names = set(re.findall(r'"(\w+)":', frame))
     missing = {name for name in names if not re.search(rf"[`\"]{name}[`\"]", text)}
     assert names
@@ -155,7 +156,9 @@ def test_every_problem_of_a_counter_is_explained(role, name):
     cells["ingest"]["feed_state"] = FeedState.LIVE
     cells[role][name] = 7
     line = StatusLine(
-        Sources(cells["ingest"], [cells["shard"]], cells["board"], [cells["gateway"]])
+        Sources(
+            cells["ingest"], [cells["shard"]], cells["board"], [cells["gateway"]], cells["rest"]
+        )
     )
     verdict = line.render(0, []).split(" | ")[0]
     if verdict != "OK":
