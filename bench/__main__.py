@@ -23,8 +23,10 @@ BENCHES = (
     "recovery",
     "resume",
     "history",
+    "fanout",
+    "latency",
+    "stall",
     "soak",
-    "history",
 )  # in the order of the path
 
 

@@ -15,7 +15,7 @@ from engine.schema.channels import CHANNELS
 from engine.shard.stage import StageSettings
 from engine.wiring.local import LocalTape
 from gateway.directory import Directory
-from gateway.encode import REQUESTED, Codec
+from gateway.encode import REQUESTED, JsonCodec
 
 
 class Twin:
@@ -84,7 +84,7 @@ class Twin:
             latest = fold.latest[channel.name]
             rows = np.ascontiguousarray(latest[latest["seq"] > 0])
             asked = np.full(len(rows), REQUESTED)
-            for frame in Codec(channel, directory).frames(rows, asked, [""] * len(rows)):
+            for frame in JsonCodec(channel, directory).texts(rows, asked, [""] * len(rows)):
                 message = orjson.loads(frame[frame.index('{"op"') :])
                 found[message["topic"]] = message["seq"], message["data"]
         return found
