@@ -8,12 +8,9 @@ subscribed. Prints its port; ends with stdin.
 """
 
 import asyncio
-import ctypes
-import os
-import struct
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import orjson
@@ -26,15 +23,12 @@ from engine.clock import SystemClock
 from engine.schema.channels import TRADE
 from engine.schema.counters import GATEWAY_COUNTERS
 from gateway.delivery import Part, Stream
+from gateway.gap import GapTimer
 from gateway.server import Gateway
 
 if TYPE_CHECKING:
     from engine.bus.subscriber import Subscriber
     from gateway.groups import Group
-
-NON_BLOCKING: Final = 0o4000  # linux/timerfd.h: TFD_NONBLOCK
-CLOCK_MONOTONIC: Final = 1
-TIMER: Final = struct.Struct("<qqqq")  # struct itimerspec: interval, then value
 
 
 class SilentBus:
@@ -63,26 +57,6 @@ class SilentBus:
         """Do nothing."""
 
 
-class Timer:
-    """Wakes a loop to the microsecond; the loop's own timers know milliseconds only."""
-
-    def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = self._libc.timerfd_create(CLOCK_MONOTONIC, NON_BLOCKING)
-        if self.fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
-
-    def set(self, wait_ns: int) -> None:
-        """Become readable in so many nanoseconds."""
-        value = TIMER.pack(0, 0, *divmod(max(wait_ns, 1), 1_000_000_000))
-        if self._libc.timerfd_settime(self.fd, 0, value, None):
-            raise OSError(ctypes.get_errno(), "timerfd_settime")
-
-    def clear(self) -> None:
-        """Stop being readable."""
-        os.read(self.fd, 8)
-
-
 class Player:
     """Sends prebuilt frames to all groups of a gateway, on time."""
 
@@ -91,25 +65,23 @@ class Player:
         self._prebuilt = prebuilt
         self._clock = SystemClock()
         self._cursor = 0
-        self._timer = Timer()
+        self._timer = GapTimer(asyncio.get_running_loop(), self._due)
         self._play: Play | None = None
         self._groups: list[Group] = []
-        asyncio.get_running_loop().add_reader(self._timer.fd, self._due)
 
     def obey(self, order: str) -> None:
         """Begin to play."""
         self._play = Play(order, self._clock.now_ns())
         clients = self._gateway.fanout.clients
         self._groups = [g for g in {client.group for client in clients} if g is not None]
-        self._timer.set(self._play.wait_ns(self._clock.now_ns()))
+        self._timer.start(self._play.wait_ns(self._clock.now_ns()) / 1e9)
 
     def _due(self) -> None:
-        self._timer.clear()
         play = self._play
         assert play is not None, "a timer without an order"
         wait_ns = play.step(self._clock, self._write)
         if play.left:
-            self._timer.set(wait_ns)
+            self._timer.start(wait_ns / 1e9)
         else:
             print(orjson.dumps(play.done()).decode(), flush=True)
 

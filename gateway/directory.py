@@ -33,6 +33,7 @@ class Directory:
         self._board: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
         self._codes: Final = np.zeros(capacity, f"S{CODE_BYTES}")
         self._ids: tuple[dict[str, int], dict[str, int]] = ({}, {})  # of symbols, of the board
+        self._sorted: dict[bool, tuple[int, list[str]]] = {}  # board -> version, codes: many ask
 
     def learn(self, rows: NDArray[np.void]) -> NDArray[np.int64]:
         """Take rows of the `symbol` channel; return the ids that are new or changed their name."""
@@ -71,13 +72,22 @@ class Directory:
         """Return the code of an id; bytes that are not ASCII are shown escaped."""
         return bytes(self._codes[symbol_id]).decode("ascii", "backslashreplace")
 
+    def name(self, key_id: int, *, board: bool) -> str | None:
+        """Return the code of an id, None when it has none among symbols, or the board's keys."""
+        named = self.known[key_id] and bool(self._board[key_id]) == board
+        return self.code(key_id) if named else None
+
     def find(self, code: str, *, board: bool = False) -> int:
         """Return the id of a symbol, or of a key of the board; 0 when nobody has introduced it."""
         return self._ids[board].get(code, 0)
 
     def codes(self, *, board: bool = False) -> list[str]:
-        """Return all codes of symbols, or of the board, sorted."""
-        return sorted(self._ids[board])
+        """Return all codes of symbols, or of the board, sorted; not to be changed."""
+        version, codes = self._sorted.get(board, (-1, []))
+        if version != self.version:
+            codes = sorted(self._ids[board])
+            self._sorted[board] = (self.version, codes)
+        return codes
 
     def match(self, pattern: str, *, prefix: bool, board: bool = False) -> NDArray[np.bool_]:
         """Return which ids a pattern names: exactly one code, or all that start with it."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiofastnet
 from picows import WSAutoPingStrategy, WSProtocolError, WSUpgradeRequest
 from picows import WSUpgradeResponseWithListener as Response
-from picows.picows import WSProtocol
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
 HANDSHAKE_S: Final = 5.0  # to say what it wants; and, before that, to shake hands with TLS
 READ_BUFFER_BYTES: Final = 8_192

@@ -180,7 +180,9 @@ class Fanout:
         """Symbols got names: wildcards find them, and rows that had none are shown now."""
         self._send_streams(now_ns)
         self._flush_all(now_ns)
-        self._resolve_all()
+        for group in self._groups.values():
+            if group.introduce(ids, self.directory):
+                self._changed[group] = None
         self._settle()
         for conflation in self._conflations.values():
             conflation.introduce(ids)

@@ -82,8 +82,13 @@ class Group:
             assert topic is not None, f"unchecked topic {text!r}"
             for code, spec in specs.items():
                 self._topics.setdefault(code, []).append((topic, spec))
-        for topics in self._topics.values():
+        self._finders: dict[int, tuple[dict[str, Spec], list[tuple[str, Spec]]]] = {}
+        for code, topics in self._topics.items():
             topics.sort(key=lambda pair: pair[0].specificity)
+            self._finders[code] = (
+                {topic.pattern: spec for topic, spec in topics if not topic.wildcard},
+                [(topic.pattern, spec) for topic, spec in reversed(topics) if topic.wildcard],
+            )
 
     @property
     def empty(self) -> bool:
@@ -98,11 +103,44 @@ class Group:
         self.every, self.skip, self.conflated = {}, {}, {}
         for code, topics in self._topics.items():
             owner = owners(topics, directory, board=CHANNELS[code].board)
-            for index, (_, spec) in enumerate(topics):
-                masks = self._masks(spec)
-                mine = owner == index
-                masks[code] = masks[code] | mine if code in masks else mine
+            for spec in {spec for _, spec in topics}:
+                mine = np.array([*(each == spec for _, each in topics), False])  # -1: nobody's
+                self._masks(spec)[code] = mine[owner]
         return True
+
+    def introduce(self, ids: NDArray[np.int64], directory: Directory) -> bool:
+        """Bring the masks up to date where ids got names; say whether they changed.
+
+        The same as `resolve`, for a few ids among many groups: at the open symbols introduce
+        themselves one by one, and nobody waits while every watch list is read again.
+        """
+        self._version = directory.version
+        changes: list[tuple[int, int, Spec, bool]] = []
+        for code, topics in self._topics.items():
+            board = CHANNELS[code].board
+            for key_id in ids.tolist():
+                name = directory.name(key_id, board=board)
+                decides = None if name is None else self._decides(code, name)
+                for spec in {spec for _, spec in topics}:
+                    if bool(self._masks(spec)[code][key_id]) != (spec == decides):
+                        changes.append((code, key_id, spec, spec == decides))
+        if not changes:
+            return False
+        # Tables and masks of before stay as they are: an audience forgets by them what it was told.
+        self.every, self.skip = dict(self.every), dict(self.skip)
+        self.conflated = {ms: dict(masks) for ms, masks in self.conflated.items()}
+        for code, spec in dict.fromkeys((code, spec) for code, _, spec, _ in changes):
+            self._masks(spec)[code] = self._masks(spec)[code].copy()
+        for code, key_id, spec, wanted in changes:
+            self._masks(spec)[code][key_id] = wanted
+        return True
+
+    def _decides(self, code: int, name: str) -> Spec | None:
+        """Return how a key is wanted, by the most exact topic that names it."""
+        exact, prefixes = self._finders[code]
+        if name in exact:
+            return exact[name]
+        return next((spec for prefix, spec in prefixes if name.startswith(prefix)), None)
 
     def _masks(self, spec: Spec) -> Masks:
         if spec.mode == "all":
@@ -143,5 +181,9 @@ def owners(
     """
     owner: NDArray[np.int32] = np.full(len(directory.known), -1, np.int32)
     for index, (topic, _) in enumerate(topics):
-        owner[directory.match(topic.pattern, prefix=topic.wildcard, board=board)] = index
+        if topic.wildcard:
+            owner[directory.match(topic.pattern, prefix=True, board=board)] = index
+        else:  # most topics are such: no mask for each of them
+            owner[directory.find(topic.pattern, board=board)] = index
+    owner[0] = -1  # what nobody has introduced
     return owner

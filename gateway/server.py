@@ -12,6 +12,7 @@ import errno
 import logging
 import os
 import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,7 @@ from gateway.door import LOGGER, Bugs, open_door
 from gateway.errors import ErrorCode, error
 from gateway.fanout import Fanout
 from gateway.frames import frame_bytes
+from gateway.gap import GapTimer
 from gateway.joining import joined_frames
 from gateway.presets import PRESETS
 from gateway.protocol import refuse, step
@@ -53,10 +55,8 @@ from gateway.travels import Travels
 from gateway.upgrade import Verdict, judge, rules_of
 
 PASS_FRAMES: Final = 32  # bus frames per shard and pass: bounds the time clients wait for a word
-PASS_GAP_MAX_S: Final = 0.005
-GAP_PER_COST: Final = (
-    2.0  # measured by bench_fanout: the joining that pays, before it costs latency
-)
+PASS_GAP_MAX_S: Final = 0.006
+GAP_PER_COST: Final = 0.5
 TICK_S: Final = 0.1
 LOOK_NS: Final = 1_000_000_000  # clients are looked after so often
 LEARN_WAIT_S: Final = 3.0  # a starting gateway listens once it knows every shard, or after this
@@ -151,7 +151,6 @@ class Gateway:
         self._told_state = feed_state()
         self._lag_ns: int | None = None
         self._seen_recv_ns = 0
-        self._pass_timer: asyncio.TimerHandle | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
         self._not_before_s = 0.0
         self._listening = False
@@ -176,6 +175,7 @@ class Gateway:
             The port is taken or the address cannot be bound.
         """
         self._loop = asyncio.get_running_loop()
+        self._gap = GapTimer(self._loop, self._pass)
         self._stop = stop
         self._empty = asyncio.Event()  # set when the last client of a stopping gateway is gone
         bugs, logger = Bugs(self._fail), logging.getLogger(LOGGER)
@@ -193,9 +193,9 @@ class Gateway:
         finally:
             tick.cancel()
             self._unlisten()
-            for timer in (self._pass_timer, self._flush_timer):
-                if timer is not None:
-                    timer.cancel()
+            if self._flush_timer is not None:
+                self._flush_timer.cancel()
+            self._gap.close()
             server.close()
             await self._part()
             await self.travels.close()
@@ -302,20 +302,20 @@ class Gateway:
 
     def _wake(self) -> None:
         """Run a pass now, or when the gap after the last one is over."""
-        if self._pass_timer is not None:
+        if self._gap.armed:
             return
-        wait_s = self._not_before_s - self._loop.time()
+        wait_s = self._not_before_s - time.monotonic()
         if wait_s <= 0:
             self._pass()
         else:
             self._unlisten()  # the descriptors stay readable: do not be called again meanwhile
-            self._pass_timer = self._loop.call_later(wait_s, self._pass)
+            self._gap.start(wait_s)
 
     def _pass(self) -> None:
         """Drain the bus, apply, fan out, decide when to look again."""
         if self._stop.is_set():
             return
-        self._pass_timer = None
+        self._gap.cancel()
         try:
             self._work()
         except Exception as failure:  # a bug: the process dies with it
@@ -324,9 +324,9 @@ class Gateway:
     def _work(self) -> None:
         if self.settings.lossless and self.fanout.congested():
             self._unlisten()
-            self._pass_timer = self._loop.call_later(PASS_GAP_MAX_S, self._pass)
+            self._gap.start(PASS_GAP_MAX_S)
             return
-        began_s = self._loop.time()
+        began_s = time.monotonic()  # the loop's clock counts in milliseconds
         now_ns = self._clock.now_ns()
         frames = self._subscriber.drain(PASS_FRAMES, now_ns)
         for frame in joined_frames(frames):
@@ -339,7 +339,7 @@ class Gateway:
             self._let_go(now_ns)
         if frames or self._done_frames:
             self._count()
-            ended_s = self._loop.time()
+            ended_s = time.monotonic()
             cost_s = ended_s - began_s
             gap_s = min(GAP_PER_COST * cost_s, max(PASS_GAP_MAX_S - cost_s, 0.0))
             self._not_before_s = ended_s + gap_s
@@ -354,9 +354,8 @@ class Gateway:
 
     def _wake_later(self) -> None:
         self._unlisten()
-        if self._pass_timer is None:
-            wait_s = max(self._not_before_s - self._loop.time(), 0.0)
-            self._pass_timer = self._loop.call_later(wait_s, self._pass)
+        if not self._gap.armed:
+            self._gap.start(self._not_before_s - time.monotonic())
 
     def _arm_flush(self) -> None:
         """Have the next due interval flushed in time."""
@@ -389,7 +388,7 @@ class Gateway:
 
     def _tick(self) -> None:
         self._cells["heartbeat_ns"] = self._clock.now_ns()
-        if self._pass_timer is None:
+        if not self._gap.armed:
             self._pass()
         self._count()
         self._heartbeats()
@@ -633,7 +632,7 @@ class Gateway:
                 for message in held:
                     self.said(connection, message)
                 connection.held_until_ns = 0
-                if connection.wire is not None:
+                if connection.wire is not None and not connection.wire.is_reading():
                     connection.wire.resume_reading()
 
     def _take(self, connection: Connection, done: Step) -> None:
@@ -705,7 +704,7 @@ class Gateway:
         if client is None or client.closed:
             return
         connection.alive_ns = self.now_ns()
-        if connection.wire is not None and not connection.wire.is_reading():
+        if connection.wire is not None and not connection.held and not connection.wire.is_reading():
             connection.wire.resume_reading()
         self.fanout.resumed(client, self._clock.now_ns())
         self.travels.drained(connection)

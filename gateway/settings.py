@@ -27,7 +27,7 @@ LEAST: Final = {  # of settings that would otherwise shut everybody out, or neve
     "address_clients_max": 1,
     "address_messages_max": 1,
     "auth_ms": 1,
-    "silence_ms": 3,  # a third of it lies between two pings
+    "silence_ms": 1_000,  # clients are looked after once a second
     "resume_bytes": 0,
     "replays_max": 0,
 }

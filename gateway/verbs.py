@@ -194,7 +194,9 @@ def replay(conversation: Conversation, said: Said) -> Step:
             topics[text] = _specs(topic, wish, said.limits)
             granted[text] = _grant(topic, topics[text], said.world, names=False)
     if topics and not said.world.replays_free():
-        raise Refusal(ErrorCode.RATE_LIMITED, "all replays of this gateway are taken: try later")
+        raise Refusal(
+            ErrorCode.RATE_LIMITED, "no replay is free at this gateway: try later, or another one"
+        )
     travel = Travel(said.head.get("id"), topics, from_s, speed) if topics else None
     clock = f"{from_s // 3600:02}:{from_s // 60 % 60:02}:{from_s % 60:02}"
     return Step(

@@ -22,12 +22,14 @@ from engine.schema.channels import ALERTS, FEED, GAPS, SYMBOL, Channel
 from engine.schema.codes import Venue
 from gateway.directory import Directory
 from gateway.encode import json_codecs
+from gateway.joining import joined_frames
 from gateway.mirror import Mirror
 from gateway.recent import Recent
 from gateway.rest.gap_book import GapBook
 
 PASS_FRAMES: Final = 64  # bus frames per source and pass: bounds the time a request waits
-TICK_S: Final = 0.05  # also without news: deadlines of the bus
+LOOK_S: Final = 0.05  # a request may be answered so late; looking at every frame costs a core
+FIRST_LOOK_S: Final = 0.005  # until everything was heard once
 FEED_KEEP: Final = 200  # states of the feed that are remembered
 
 
@@ -142,7 +144,6 @@ class Feeder:
         self._clock = clock
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._subscriber = Subscriber(self._context, endpoints)
-        self._woken = asyncio.Event()
         self.heard = asyncio.Event()  # set when every source has told its state once
 
     @property
@@ -151,31 +152,16 @@ class Feeder:
         return self._subscriber.whole()
 
     async def run(self) -> None:
-        """Follow until cancelled."""
-        loop = asyncio.get_running_loop()
-        fds = self._subscriber.fds()
-        for fd in fds:
-            loop.add_reader(fd, self._woken.set)
-        try:
-            while True:
-                # Descriptors are edge-triggered: sleep only when nothing is left to read.
-                if self.step() or self._subscriber.pending():
-                    await asyncio.sleep(0)
-                    continue
-                try:
-                    await asyncio.wait_for(self._woken.wait(), TICK_S)
-                except TimeoutError:
-                    pass
-                self._woken.clear()
-        finally:
-            for fd in fds:
-                loop.remove_reader(fd)
+        """Follow until cancelled: look now and then, and take together what came meanwhile."""
+        while True:
+            full = self.step() and self._subscriber.pending()
+            await asyncio.sleep(0 if full else LOOK_S if self.heard.is_set() else FIRST_LOOK_S)
 
     def step(self) -> bool:
         """Apply what is there, up to a bound; return whether there was something."""
         frames = self._subscriber.drain(PASS_FRAMES, self._clock.now_ns())
         cell = self._cell
-        for frame in frames:
+        for frame in joined_frames(frames):
             cell["bus_rows"] += self._follower.on_frame(frame)
         if not self.heard.is_set() and self.whole:
             self.heard.set()

@@ -8,6 +8,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from engine.rundir import RunDir
 from tests.e2e.running import Tape, wait_for
@@ -73,7 +74,11 @@ class Desk:
 
 def line(port: int) -> connect:
     """Connect to a gateway."""
-    return connect(f"ws://127.0.0.1:{port}/ws", subprotocols=["vntape.v1.json"], max_size=None)  # type: ignore[list-item]
+    protocols = [Subprotocol("vntape.v1.json")]
+    # Without a limit: a client that stops reading would not see its close answered either.
+    return connect(
+        f"ws://127.0.0.1:{port}/ws", subprotocols=protocols, max_size=None, max_queue=None
+    )
 
 
 async def say(socket: ClientConnection, **message: object) -> None:

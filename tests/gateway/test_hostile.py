@@ -25,6 +25,7 @@ from tests.gateway.hostile import (
     witness,
 )
 from tests.gateway.live import run
+from tests.gateway.sinks import Desk
 
 pytestmark = pytest.mark.e2e
 
@@ -485,3 +486,26 @@ def test_a_bug_in_an_answer_ends_the_gateway(tmp_path, monkeypatch):
 
     with pytest.raises(ZeroDivisionError):
         run(scenario, tmp_path)
+
+
+def test_the_end_of_slow_readers_takes_nothing_from_who_comes_after(market):
+    """They are of a group that is gone, or is another one by then: both were removed once."""
+    desk = Desk(budget_bytes=2_000)
+    for name in ("slow", "slower"):
+        desk.join(name, "trade.*", mode="all").full = True
+    while not all(desk.clients[name].closed for name in ("slow", "slower")):
+        market.trade("FPT")
+        desk.feed(market.frame())
+    desk.fanout.remove(desk.clients["slow"], desk.now_ns)
+    desk.join("good", "trade.*", mode="all")
+    desk.fanout.remove(desk.clients["slower"], desk.now_ns)
+    last = desk.read("good").seq["trade.FPT"]
+    market.trade("FPT")
+    desk.feed(market.frame())
+    assert desk.read("good").seq["trade.FPT"] == last + 1
+    market.list("NEW")
+    market.trade("NEW")
+    desk.feed(market.frame())
+    assert desk.read("good").seq["trade.NEW"] == 1, "its wildcard finds what is new"
+    desk.fanout.remove(desk.clients["good"], desk.now_ns)
+    assert not desk.fanout.clients

@@ -99,7 +99,7 @@ def test_tls_files_come_in_pairs_and_exist(tmp_path):
         ({"address_clients_max": 0}, "gateway.address_clients_max is 0"),
         ({"address_messages_max": 0}, "gateway.address_messages_max is 0"),
         ({"auth_ms": 0}, "gateway.auth_ms is 0"),
-        ({"silence_ms": 2}, "gateway.silence_ms is 2, at least 3"),
+        ({"silence_ms": 999}, "gateway.silence_ms is 999, at least 1000"),
         ({"resume_bytes": -1}, "gateway.resume_bytes is -1"),
         ({"replays_max": -1}, "gateway.replays_max is -1"),
         ({"symbols_max": 1 << 20}, "symbols_max is 1048576"),
