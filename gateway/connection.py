@@ -162,16 +162,21 @@ class Connection(WSListener):
         else:
             message = frame.get_payload_as_bytes()
         self._unanswered.append(message)
-        self.answer()
+        self._gateway.heard(self)
 
-    def answer(self) -> None:
-        """Answer what was said, as long as the answers do not pile up: then it is to read first."""
+    def answer(self) -> bool:
+        """Answer one message; return whether there are more.
+
+        Not while answers pile up: then the client is to read first.
+        """
         assert self.client is not None
-        while self._unanswered and not self.client.closed:
-            if self.client.sink.buffered() > self._gateway.settings.client_budget_bytes:
-                self.pause_reading()
-                return
-            self._gateway.said(self, self._unanswered.popleft())
+        if not self._unanswered or self.client.closed:
+            return False
+        if self.client.sink.buffered() > self._gateway.settings.client_budget_bytes:
+            self.pause_reading()
+            return False
+        self._gateway.said(self, self._unanswered.popleft())
+        return bool(self._unanswered)
 
     def pause_reading(self) -> None:
         """Hear nothing more until everything that waits for it is taken."""

@@ -121,9 +121,11 @@ class Group:
             for key_id in ids.tolist():
                 name = directory.name(key_id, board=board)
                 decides = None if name is None else self._decides(code, name)
-                for spec in {spec for _, spec in topics}:
-                    if bool(self._masks(spec)[code][key_id]) != (spec == decides):
-                        changes.append((code, key_id, spec, spec == decides))
+                changes += [
+                    (code, key_id, spec, spec == decides)
+                    for spec in {spec for _, spec in topics}
+                    if bool(self._masks(spec)[code][key_id]) != (spec == decides)
+                ]
         if not changes:
             return False
         # Tables and masks of before stay as they are: an audience forgets by them what it was told.
