@@ -17,8 +17,8 @@ keep up, and to those who do not), fanout (who gets what, when).
 Of who comes back: backlog (past rows), resume (where it was), past (what it missed), replays and
 travels (time travel). Of a conversation: errors, conversation, arguments, verbs, protocol (pure);
 recent, status (is the tape alive), presets. Of the door: addresses, origins, scopes, tls, upgrade
-(what an HTTP request gets), connection (one WebSocket), server (the only socket), wiring and
-__main__ (a process of it).
+(what an HTTP request gets), door (the port), connection (one WebSocket), reception (who is here and
+what they say). Then server (bus in, passes, joining and gap between them), wiring and __main__.
 
 Packages: rest (a process: the same over HTTP, health, metrics), asyncapi (the protocol as a
 document), client (for desks; needs nothing of all this).

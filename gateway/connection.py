@@ -13,7 +13,7 @@ from gateway.conversation import Conversation
 from gateway.upgrade import Verdict
 
 if TYPE_CHECKING:
-    from gateway.server import Gateway
+    from gateway.reception import Reception
     from gateway.sinks import Client, Send
 
 CLOSE_WAIT_S: Final = 2.0  # a client that does not take its close frame is cut off
@@ -107,8 +107,8 @@ class Connection(WSListener):
         Last sign of life: anything it said, a pong, or bytes it took.
     """
 
-    def __init__(self, gateway: "Gateway", verdict: Verdict) -> None:
-        self._gateway = gateway
+    def __init__(self, reception: "Reception", verdict: Verdict) -> None:
+        self._reception = reception
         self._parts: list[bytes] = []
         self._parts_bytes = 0
         self._unanswered: deque[bytes] = deque()  # what picows had read when we stopped reading
@@ -128,13 +128,13 @@ class Connection(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Let it in, or not."""
         self.wire = transport.underlying_transport
-        self._gateway.connected(self, transport)
+        self._reception.connected(self, transport)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Hand on a message, put together from its pieces."""
         if self.client is None or self.client.closed:
             return
-        self.alive_ns = self._gateway.now_ns()
+        self.alive_ns = self._reception.now_ns()
         _check(frame, midway=bool(self._parts))
         if frame.msg_type is WSMsgType.PING:
             # Who does not read gets no pongs: they would pile up here.
@@ -149,10 +149,10 @@ class Connection(WSListener):
             return
         if self._parts or not frame.fin:  # a message in pieces; beyond the limit only counted
             self._parts_bytes += frame.payload_size
-            fits = self._parts_bytes <= self._gateway.limits.message_bytes_max
+            fits = self._parts_bytes <= self._reception.limits.message_bytes_max
             self._parts.append(frame.get_payload_as_bytes() if fits else b"")
             if self._parts_bytes > HARD_FRAME_BYTES_MAX or len(self._parts) > PARTS_MAX:
-                self._gateway.too_large(self.client)
+                self._reception.too_large(self.client)
                 return
             if not frame.fin:
                 return
@@ -162,7 +162,7 @@ class Connection(WSListener):
         else:
             message = frame.get_payload_as_bytes()
         self._unanswered.append(message)
-        self._gateway.heard(self)
+        self._reception.heard(self)
 
     def answer(self) -> bool:
         """Answer one message; return whether there are more.
@@ -172,10 +172,10 @@ class Connection(WSListener):
         assert self.client is not None
         if not self._unanswered or self.client.closed:
             return False
-        if self.client.sink.buffered() > self._gateway.settings.client_budget_bytes:
+        if self.client.sink.buffered() > self._reception.settings.client_budget_bytes:
             self.pause_reading()
             return False
-        self._gateway.said(self, self._unanswered.popleft())
+        self._reception.said(self, self._unanswered.popleft())
         return bool(self._unanswered)
 
     def pause_reading(self) -> None:
@@ -188,7 +188,7 @@ class Connection(WSListener):
         sent = None
         with contextlib.suppress(AttributeError):
             sent = transport.close_handshake.sent
-        self._gateway.disconnected(self, broken=sent is not None and sent.code in BROKEN)
+        self._reception.disconnected(self, broken=sent is not None and sent.code in BROKEN)
         if self.line is not None:
             self.line.gone()
 
@@ -197,7 +197,7 @@ class Connection(WSListener):
 
     def resume_writing(self) -> None:
         """Everything queued is with the kernel."""
-        self._gateway.resumed(self)
+        self._reception.resumed(self)
 
 
 def _check(frame: WSFrame, *, midway: bool) -> None:

@@ -45,6 +45,7 @@ class Tally:
     resumed_rows: int = 0
     latest_exch_s: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(256, np.uint32))
     latest_recv_ns: int = 0
+    lag_ns: int | None = None  # from our receipt of a message to its deltas here, last measured
 
 
 class Part(NamedTuple):

@@ -93,12 +93,12 @@ def test_publishing_goes_on_without_a_log(tmp_path):
 def test_the_sources_share_the_budget_and_none_means_no_log(tmp_path, capsys):
     run = RunDir(tmp_path)
     log = Log("shard-0", ManualClock(1))
-    for resume_bytes, kept in ((3_000, 1_000), (0, None)):
+    for resume_bytes, kept in ((12 << 20, 4 << 20), (0, None)):
         settings = [f"gateway.resume_bytes={resume_bytes}", "engine.shards=2"]
         writer = open_log(run, load(environ={}, overrides=settings), 2, log)
         assert (writer and writer._budget_bytes) == kept
         if writer is not None:
-            for rows in (1, 100):  # the second is larger than the log
+            for rows in (1, 40_000):  # the second is larger than the log
                 trades = [(TRADE, np.zeros(rows, TRADE.dtype))]
                 writer.append(memoryview(encode(BusKind.DELTA, 2, 1, 1, 1, trades)))
             writer.close()

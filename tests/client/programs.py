@@ -17,8 +17,8 @@ WS_FOLDER = ROOT / ".venv" / "node"
 
 def missing(what):
     """Skip, except where the build machine promises that everything is there."""
-    if os.environ.get("VNTAPE_PEERS") == "required":
-        pytest.fail(f"VNTAPE_PEERS=required, and {what}")
+    if os.environ.get("TESTS_PEERS") == "required":
+        pytest.fail(f"TESTS_PEERS=required, and {what}")
     pytest.skip(what)
 
 

@@ -7,7 +7,7 @@ from gateway.conversation import Conversation, Limits
 from gateway.fanout import Fanout
 from gateway.protocol import step
 from gateway.resume import positions_of
-from gateway.server import reply_frame
+from gateway.reception import reply_frame
 from gateway.settings import INTERVAL_STEPS_MS
 from gateway.sinks import Client
 from tests.gateway.client import whole_frames

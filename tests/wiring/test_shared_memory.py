@@ -252,12 +252,12 @@ def test_ids_end_with_a_day_that_has_its_own_or_with_a_full_table(config):
 def test_a_start_wants_room_for_saved_states_and_a_roll_does_not(tmp_path, monkeypatch):
     config = settings(tmp_path, "engine.shards=2")
     start = Start(config)
-    free_bytes = 80 << 20
+    free_bytes = 140 << 20
     monkeypatch.setattr(segment, "_free_bytes", lambda _path: free_bytes)
     with pytest.raises(ConfigError, match=r"needs \d+ bytes .* 83886080 of these .* of 2 shards"):
         check_start(start.run, config)
     start.make()
-    free_bytes = 90 << 20
+    free_bytes = 150 << 20
     check_start(start.run, config)
 
 
