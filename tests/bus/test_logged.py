@@ -102,7 +102,7 @@ def test_the_sources_share_the_budget_and_none_means_no_log(tmp_path, capsys):
                 trades = [(TRADE, np.zeros(rows, TRADE.dtype))]
                 writer.append(memoryview(encode(BusKind.DELTA, 2, 1, 1, 1, trades)))
             writer.close()
-    assert [file.name for file in tmp_path.iterdir()] == ["deltas-2.0"]
+    assert {file.name.split(".")[0] for file in tmp_path.iterdir()} == {"deltas-2"}
     assert capsys.readouterr().err.count("updates are not kept for gateways that start later") == 1
 
 

@@ -6,8 +6,8 @@ from engine.schema.channels import CHANNELS
 from gateway.conversation import Conversation, Limits
 from gateway.fanout import Fanout
 from gateway.protocol import step
-from gateway.resume import positions_of
 from gateway.reception import reply_frame
+from gateway.resume import positions_of
 from gateway.settings import INTERVAL_STEPS_MS
 from gateway.sinks import Client
 from tests.gateway.client import whole_frames
