@@ -98,7 +98,7 @@ def test_the_sources_share_the_budget_and_none_means_no_log(tmp_path, capsys):
         writer = open_log(run, load(environ={}, overrides=settings), 2, log)
         assert (writer and writer._budget_bytes) == kept
         if writer is not None:
-            for rows in (1, 40_000):  # the second is larger than the log
+            for rows in (1, 60_000):  # the second is larger than the log
                 trades = [(TRADE, np.zeros(rows, TRADE.dtype))]
                 writer.append(memoryview(encode(BusKind.DELTA, 2, 1, 1, 1, trades)))
             writer.close()
