@@ -1,6 +1,7 @@
 """The front door: what it says when it cannot help, and when it has nothing to do."""
 
 import ast
+import itertools
 import sys
 import tomllib
 
@@ -95,14 +96,19 @@ def test_lanes_name_marks_that_exist():
     known = {line.partition(":")[0] for line in project["tool"]["pytest"]["markers"]}
     for lane in dev.LANES.values():
         words = set(lane.marks.replace("(", " ").replace(")", " ").split())
-        assert words - {"not", "or"} <= known
+        assert words - {"and", "not", "or"} <= known
 
 
-def test_the_native_lane_s_parts_are_all_of_it():
-    alone, beside = dev.LANES["native-alone"], dev.LANES["native-beside"]
-    assert beside.marks == f"not ({alone.marks})"
-    assert not dev.LANES["native"].marks
-    assert alone.environment == beside.environment == dev.LANES["native"].environment == {}
+def test_the_native_lane_s_parts_are_all_of_it_and_share_nothing():
+    native = dev.LANES["native"]
+    parts = [lane for name, lane in dev.LANES.items() if name.startswith("native-")]
+    assert not native.marks
+    assert all(part.environment == native.environment == {} for part in parts)
+    for marks in itertools.product((False, True), repeat=3):
+        having = dict(zip(("race", "e2e", "slow"), marks, strict=True))
+        # The marks of a lane are a condition in Python's own words.
+        takers = [part for part in parts if eval(part.marks, {}, having)]
+        assert len(takers) == 1, having
 
 
 def test_a_run_of_everything_leaves_no_lane_out(monkeypatch):
@@ -112,7 +118,7 @@ def test_a_run_of_everything_leaves_no_lane_out(monkeypatch):
         dev, "side_by_side", lambda beside, others, _rest: ran.extend([beside, *others]) or 0
     )
     assert dev.test("all", []) == 0
-    assert ran == ["nojit", "bounds", "native-beside", "native-alone"]
+    assert ran == ["nojit", "bounds", "native-beside", "native-busy", "native-processes"]
 
 
 def test_every_word_of_the_makefile_is_a_target():
