@@ -47,17 +47,21 @@ class Lane:
     environment: dict[str, str]
     marks: str
     coverage: bool = False
+    skips: tuple[str, ...] = ()  # folders that have nothing to say here
 
+
+# No kernel runs in these: compiled or not, bounds-checked or not, they are the same tests.
+KERNEL_FREE = ("tests/client", "tests/gateway", "tests/house")
 
 LANES = {
     "nojit": Lane({"NUMBA_DISABLE_JIT": "1"}, "not (jit or race or e2e or slow)", coverage=True),
-    "bounds": Lane({"NUMBA_BOUNDSCHECK": "1"}, "not (race or e2e or slow)"),
+    "bounds": Lane({"NUMBA_BOUNDSCHECK": "1"}, "not (race or e2e or slow)", skips=KERNEL_FREE),
     "native": Lane({}, ""),
     # The native lane in parts, for a run of everything. What keeps no core busy for long: processes
     # that mostly wait for each other; what does; and the rest, which minds no neighbour at all.
     "native-processes": Lane({}, "e2e and not (race or slow)"),
     "native-busy": Lane({}, "race or slow"),
-    "native-beside": Lane({}, "not (race or e2e or slow)"),
+    "native-beside": Lane({}, "not (race or e2e or slow)", skips=KERNEL_FREE),
 }
 
 
@@ -283,8 +287,9 @@ def run_lane(name: str, pytest_arguments: list[str]) -> int:
     measured = lane.coverage and whole
     runner = ["coverage", "run", "-m", "pytest"] if measured else ["pytest"]
     marks = [f"-m={lane.marks}"] if lane.marks else []
+    skips = [f"--ignore={folder}" for folder in lane.skips] if whole else []
     print(f"-- lane {name}", flush=True)
-    status = python(*runner, *marks, *pytest_arguments, environment=lane.environment)
+    status = python(*runner, *marks, *skips, *pytest_arguments, environment=lane.environment)
     if measured and status == 0:
         status = python("coverage", "report")
     # A selection by hand may well have nothing for one of the lanes.

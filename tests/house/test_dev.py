@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import re
 import sys
 import tomllib
 
@@ -109,6 +110,20 @@ def test_the_native_lane_s_parts_are_all_of_it_and_share_nothing():
         # The marks of a lane are a condition in Python's own words.
         takers = [part for part in parts if eval(part.marks, {}, having)]
         assert len(takers) == 1, having
+
+
+def test_folders_without_kernels_import_none_and_run_in_one_lane_at_least():
+    kernels = re.compile(
+        r"^\s*(from|import) (numba|engine\."
+        r"(decode|jit|ring\.(atomics|reader|writer)|shard|trackers))",
+        re.MULTILINE,
+    )
+    for folder in dev.KERNEL_FREE:
+        files = list((ROOT / folder).rglob("*.py"))
+        assert files
+        assert not [file for file in files if kernels.search(file.read_text(encoding="utf-8"))]
+    assert not dev.LANES["nojit"].skips
+    assert not dev.LANES["native"].skips
 
 
 def test_a_run_of_everything_leaves_no_lane_out(monkeypatch):
