@@ -20,6 +20,7 @@ CLOSE_WAIT_S: Final = 2.0  # a client that does not take its close frame is cut 
 HARD_FRAME_BYTES_MAX: Final = 1_048_576  # beyond it picows closes 1009 without reading
 TCP_NOTSENT_LOWAT: Final = 25  # linux/tcp.h; not in the socket module
 UNSENT_LOW_BYTES: Final = 16_384
+PONG_NS: Final = 1_000_000_000
 PARTS_MAX: Final = 1_024  # of one message: also empty ones take memory
 DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
 BROKEN: Final = {  # close codes that picows sends to who breaks the protocol
@@ -121,6 +122,7 @@ class Connection(WSListener):
         self.began_ns = 0
         self.alive_ns = 0
         self.pinged_ns = 0
+        self.ponged_ns = 0
         self.held: list[bytes] = []  # messages that wait until we have seen what the client has
         self.held_until_ns = 0
         self.waiting_bytes = 0  # in its transport, when it was looked at last
@@ -137,8 +139,12 @@ class Connection(WSListener):
         self.alive_ns = self._reception.now_ns()
         _check(frame, midway=bool(self._parts))
         if frame.msg_type is WSMsgType.PING:
-            # Who does not read gets no pongs: they would pile up here.
-            if self.line is not None and not self.line.buffered():
+            # While something waits, one a second: who is flooded must see that we live, and who
+            # does not read must not pile them up here.
+            if self.line is not None and (
+                not self.line.buffered() or self.alive_ns - self.ponged_ns >= PONG_NS
+            ):
+                self.ponged_ns = self.alive_ns
                 transport.send_pong(frame.get_payload_as_bytes())
             return
         if frame.msg_type is WSMsgType.CLOSE:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.gateway.hostile import PING, PONG, frame, text, web_socket
-from tests.gateway.live import run
+from tests.gateway.live import WATCHDOG_S, Tape, run
 
 pytestmark = pytest.mark.e2e
 
@@ -140,3 +140,22 @@ def test_a_ping_is_answered_with_its_own_bytes(tmp_path):
             assert got == (PONG, b"are you there")
 
     run(scenario, tmp_path)
+
+
+def test_who_is_flooded_and_reads_sees_that_we_live(tmp_path):
+    """A client library hangs up without a pong, also when news never let the line run dry."""
+
+    async def scenario(tape: Tape):
+        async with tape.slow_client() as desk:
+            await desk.sub("trade.*")
+            for _ in range(60):
+                for _ in range(50):
+                    tape.market.trade("FPT", volume=1)
+                await tape.publish()
+            await tape.until(lambda: tape.cell("bus_rows") > 3_000, "all is on its way")
+            pong = await desk.socket.ping()
+            await tape.publish()
+            await desk.read(lambda m: m.seq.get("trade.FPT") == 3_000, "every row")
+            await asyncio.wait_for(pong, WATCHDOG_S)
+
+    run(scenario, tmp_path, kernel_buffer_bytes=8_192, client_budget_bytes=1 << 24)
