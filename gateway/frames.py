@@ -29,11 +29,6 @@ class _Headers(dict[int, str]):
 HEADERS: Final = _Headers()
 
 
-def framed(payload: str) -> str:
-    """Return one text frame as latin-1 text. `payload` is ASCII."""
-    return HEADERS[len(payload)] + payload
-
-
 def frame_bytes(payload: bytes) -> bytes:
     """Return one text frame of a UTF-8 payload."""
     return HEADERS[len(payload)].encode("latin-1") + payload
