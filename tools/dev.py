@@ -51,7 +51,10 @@ class Lane:
 
 
 # No kernel runs in these: compiled or not, bounds-checked or not, they are the same tests.
-KERNEL_FREE = ("tests/client", "tests/gateway", "tests/house")
+KERNEL_FREE = (
+    *("tests/client", "tests/feed", "tests/gateway", "tests/house"),
+    *("tests/market", "tests/schema", "tests/tools"),
+)
 
 LANES = {
     "nojit": Lane({"NUMBA_DISABLE_JIT": "1"}, "not (jit or race or e2e or slow)", coverage=True),
