@@ -123,7 +123,7 @@ class Connection(WSListener):
         self.alive_ns = 0
         self.pinged_ns = 0
         self.ponged_ns = 0
-        self.held: list[bytes] = []  # messages that wait until we have seen what the client has
+        self.held = False  # its next message waits until we have seen what the client has
         self.held_until_ns = 0
         self.waiting_bytes = 0  # in its transport, when it was looked at last
 
@@ -176,13 +176,19 @@ class Connection(WSListener):
         Not while answers pile up: then the client is to read first.
         """
         assert self.client is not None
-        if not self._unanswered or self.client.closed:
+        if not self._unanswered or self.client.closed or self.held:
             return False
         if self.client.sink.buffered() > self._reception.settings.client_budget_bytes:
             self.pause_reading()
             return False
         self._reception.said(self, self._unanswered.popleft())
         return bool(self._unanswered)
+
+    def hold(self, message: bytes, until_ns: int) -> None:
+        """Answer this message, and all behind it, later."""
+        self._unanswered.appendleft(message)
+        self.held, self.held_until_ns = True, until_ns
+        self.pause_reading()
 
     def pause_reading(self) -> None:
         """Hear nothing more until everything that waits for it is taken."""

@@ -59,11 +59,12 @@ class Part(NamedTuple):
 class Stream:
     """What one group gets in one pass in one mode."""
 
-    __slots__ = ("_parts", "_pieces", "count")
+    __slots__ = ("_data", "_parts", "_pieces", "count")
 
     def __init__(self) -> None:
         self.count = 0
         self._pieces: list[bytes] = []
+        self._data: bytes | None = None
         self._parts: list[tuple[Part, NDArray[np.bool_] | None]] = []
 
     def add(self, piece: bytes, part: Part, keep: NDArray[np.bool_] | None) -> None:
@@ -73,8 +74,10 @@ class Stream:
         self._parts.append((part, keep))
 
     def data(self) -> bytes:
-        """Return all frames."""
-        return b"".join(self._pieces)
+        """Return all frames; nothing is added any more."""
+        if self._data is None:  # joined once, however many clients are behind
+            self._data = b"".join(self._pieces)
+        return self._data
 
     def parts(self) -> Iterator[Part]:
         """Yield what the frames are about."""

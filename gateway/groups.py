@@ -82,6 +82,10 @@ class Group:
             assert topic is not None, f"unchecked topic {text!r}"
             for code, spec in specs.items():
                 self._topics.setdefault(code, []).append((topic, spec))
+        self._specs = {
+            code: list(dict.fromkeys(spec for _, spec in topics))
+            for code, topics in self._topics.items()
+        }
         self._finders: dict[int, tuple[dict[str, Spec], list[tuple[str, Spec]]]] = {}
         for code, topics in self._topics.items():
             topics.sort(key=lambda pair: pair[0].specificity)
@@ -103,7 +107,7 @@ class Group:
         self.every, self.skip, self.conflated = {}, {}, {}
         for code, topics in self._topics.items():
             owner = owners(topics, directory, board=CHANNELS[code].board)
-            for spec in {spec for _, spec in topics}:
+            for spec in self._specs[code]:
                 mine = np.array([*(each == spec for _, each in topics), False])  # -1: nobody's
                 self._masks(spec)[code] = mine[owner]
         return True
@@ -116,14 +120,14 @@ class Group:
         """
         self._version = directory.version
         changes: list[tuple[int, int, Spec, bool]] = []
-        for code, topics in self._topics.items():
+        for code in self._topics:
             board = CHANNELS[code].board
             for key_id in ids.tolist():
                 name = directory.name(key_id, board=board)
                 decides = None if name is None else self._decides(code, name)
                 changes += [
                     (code, key_id, spec, spec == decides)
-                    for spec in {spec for _, spec in topics}
+                    for spec in self._specs[code]
                     if bool(self._masks(spec)[code][key_id]) != (spec == decides)
                 ]
         if not changes:

@@ -365,9 +365,6 @@ class Reception:
 
     def said(self, connection: Connection, message: bytes) -> None:
         """Answer one message of a client."""
-        if connection.held:
-            connection.held.append(message)
-            return
         now_ns = self.now_ns()
         before = connection.conversation
         if self._addresses.said(connection.address, now_ns):
@@ -388,11 +385,9 @@ class Reception:
         if connection.held_until_ns or not is_ahead(
             since, self.fanout.mirror, self.fanout.directory
         ):
+            connection.held_until_ns = 0
             return False
-        connection.held.append(message)
-        connection.held_until_ns = now_ns + HOLD_NS
-        if connection.wire is not None:
-            connection.wire.pause_reading()
+        connection.hold(message, now_ns + HOLD_NS)
         self._held[connection] = since
         return True
 
@@ -402,12 +397,10 @@ class Reception:
             ahead = is_ahead(since, self.fanout.mirror, self.fanout.directory)
             if not ahead or now_ns >= connection.held_until_ns:
                 del self._held[connection]
-                held, connection.held = connection.held, []
-                for message in held:
-                    self.said(connection, message)
-                connection.held_until_ns = 0
+                connection.held = False
                 if connection.wire is not None and not connection.wire.is_reading():
                     connection.wire.resume_reading()
+                self.heard(connection)
 
     def _take(self, connection: Connection, done: Step) -> None:
         """Do what a message led to."""

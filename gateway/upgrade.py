@@ -9,16 +9,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from engine.tokens import MARK, Token
 from gateway.addresses import every
+from gateway.groups import Format
 from gateway.origins import Origin, allow_list, may_connect
 from gateway.presets import PRESETS
 from gateway.settings import GatewaySettings
-
-Format = Literal["json", "bin"]
 
 WS_PATH: Final = "/ws"
 JSON_PROTOCOL: Final = "vntape.v1.json"

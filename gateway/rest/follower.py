@@ -106,7 +106,7 @@ class Follower:
     @property
     def epoch(self) -> str:
         """Return the epochs of all sources heard of, as hello and heartbeats say them."""
-        return "-".join(epoch for epoch in self.mirror.epochs if epoch)
+        return self.mirror.epoch()
 
     def known_ids(self, channel: Channel) -> NDArray[np.int64]:
         """Return the ids that have a name and a row of this channel, ascending."""

@@ -494,3 +494,31 @@ def test_a_lossless_gateway_waits_for_its_reader(tmp_path):
         await tape.until(lambda: behind() == 0, "all is reported as done")
 
     run(scenario, tmp_path, client_budget_bytes=20_000, kernel_buffer_bytes=8_192, lossless=True)
+
+
+def test_a_client_that_is_a_moment_ahead_of_us_waits_for_the_bus(tmp_path):
+    """Gateways side by side are not at the same row at the same time."""
+
+    async def scenario(tape: Tape):
+        tape.market.trade("FPT")
+        await tape.publish()
+        await tape.until(lambda: tape.cell("bus_rows") > 3, "it came")
+        async with tape.client() as desk:
+            since = {"epoch": str(tape.market.epoch), "seq": {"trade.FPT": 2}}
+            await desk.say(op="sub", id=1, topics=["trade.FPT"], since=since)
+            await desk.say(op="ping", id=2)
+            tape.market.trade("FPT")
+            tape.market.trade("FPT")
+            await tape.publish()
+            await desk.read(lambda m: desk.count("pong"), "answered in order")
+            answers = [f["op"] for f in desk.model.frames if f["op"] in ("sub_ok", "pong")]
+            assert answers == ["sub_ok", "pong"]
+            assert desk.last("sub_ok")["topics"]["trade.FPT"]["recovered"] is True
+            assert desk.last("sub_ok")["topics"]["trade.FPT"]["replayed"] == 1
+        async with tape.client() as desk:  # what never comes is not waited for
+            since["seq"]["trade.FPT"] = 99
+            answer = await desk.sub("trade.FPT", since=since)
+            assert answer is desk.model
+            assert desk.last("sub_ok")["topics"]["trade.FPT"]["recovered"] is False
+
+    run(scenario, tmp_path)
